@@ -1,0 +1,41 @@
+# make setup  the environment for development     make check  linters and types
+# make demo   the whole federation, five minutes  make test   unit and fast integration tests
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# Several processes share the machine: one thread each.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: setup demo test test-all check clean constraints
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c "import sys; v = sys.version_info; sys.exit(0 if (3, 10) <= v < (3, 14) else f'flareseg needs Python 3.10 to 3.13, this is {v.major}.{v.minor}: make PYTHON=python3.11 setup')"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --editable ".[dev]"
+	touch $@
+
+demo: setup
+	$(BIN)/flareseg poc run jobs/fedgin-fedgs --workspace build/demo
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: setup
+	$(BIN)/pytest -m "not slow"
+
+test-all: setup
+	$(BIN)/pytest
+
+clean:
+	rm -rf build
+
+# Needs uv. PyTorch stays where it is until its CPU build moves.
+constraints:
+	echo "torch==2.13.0" | uv pip compile --universal --python-version 3.10 --extra dev pyproject.toml \
+		--no-annotate --no-header --constraint /dev/stdin --output-file constraints.txt

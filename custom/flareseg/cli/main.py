@@ -1,0 +1,68 @@
+"""Entry point: commands by subject, and one place where errors become messages and exit codes."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import tempfile
+import traceback
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+import flareseg
+from flareseg.cli import data, poc, report
+from flareseg.cli.console import error_console
+from flareseg.errors import ErrorCode, ExitCode, FlaresegError
+
+app = typer.Typer(
+    name="flareseg",
+    help="Federated CT and MR segmentation on NVIDIA FLARE: FedGIN with FedGS.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong input, 3 done without some of the sites, 130 interrupted.",
+)
+app.add_typer(poc.app, name="poc")
+app.add_typer(data.app, name="data")
+app.command(name="report", epilog=report.EXAMPLES)(report.report)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(flareseg.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Federated CT and MR segmentation on NVIDIA FLARE: FedGIN with FedGS."""
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Run the command; every error ends in one message and an exit code."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        app()
+    except KeyboardInterrupt:
+        error_console.print("[yellow]Interrupted.[/]")
+        sys.exit(130)
+    except FlaresegError as error:
+        error_console.print("[red]Error:[/]", end=" ")
+        error_console.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        sys.exit(ExitCode.FAILED if error.code is ErrorCode.INTERNAL else ExitCode.BAD_INPUT)
+    except Exception as error:
+        with tempfile.NamedTemporaryFile("w", prefix="flareseg-", suffix=".trace", delete=False) as trace:
+            traceback.print_exc(file=trace)
+        error_console.print(f"[red]Error:[/] unexpected {type(error).__name__}; please report {trace.name}.")
+        sys.exit(ExitCode.FAILED)

@@ -1,0 +1,107 @@
+"""``flareseg poc``: a federation on one machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flareseg.cli.console import console, tell
+from flareseg.cli.progress import JobProgress
+from flareseg.errors import ExitCode
+from flareseg.poc.processes import processes_of
+from flareseg.poc.run import run_job, start_federation, submit, watch_and_download
+from flareseg.poc.workspace import PocWorkspace
+from flareseg.report import load_record, report_facts, summary_table, write_report
+from flareseg.report.owner import write_owner_pages
+
+app = typer.Typer(no_args_is_help=True, help="A federation on one machine, with NVFlare's POC mode.")
+
+Job = Annotated[Path, typer.Argument(help="Job folder, such as jobs/fedgin-fedgs.")]
+Workspace = Annotated[Path, typer.Option(help="Folder for data, kits, logs, result and report.")]
+Data = Annotated[
+    Path | None, typer.Option(help="Folder with <site>/site.yaml for each site. Without it: the embedded data.")
+]
+Project = Annotated[Path, typer.Option(help="Provisioning project to start from.")]
+Rounds = Annotated[int | None, typer.Option(min=1, help="Number of rounds, instead of the task's.")]
+Changes = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of task.yaml.")
+]
+
+_WORKSPACE = Path("build/poc")
+_PROJECT = Path("poc/project.yml")
+
+
+def _changes(rounds: int | None, changes: list[str] | None) -> list[str]:
+    return [*(changes or []), *([f"training.rounds={rounds}"] if rounds else [])]
+
+
+def _finish(workspace: PocWorkspace, result: Path) -> None:
+    """Write the report, print the table, and exit as the run ended."""
+    record = load_record(result)
+    links = write_owner_pages(record, result, workspace.kits, workspace.folder / "sites")
+    html, facts_file = write_report(record, workspace.folder, links=links)
+    facts = report_facts(record)
+    console.print(summary_table(facts))
+    tell(f"Report: {html}\nFacts:  {facts_file}\nResult: {result}")
+    codes = {"complete": ExitCode.OK, "subset": ExitCode.SUBSET}
+    raise typer.Exit(codes.get(facts.status, ExitCode.FAILED))
+
+
+@app.command(
+    epilog="Examples: flareseg poc run jobs/fedgin-fedgs · "
+    "flareseg poc run jobs/fedavg --rounds 5 --set training.seed=1 --workspace build/fedavg"
+)
+def run(
+    job: Job,
+    data: Data = None,
+    workspace: Workspace = _WORKSPACE,
+    rounds: Rounds = None,
+    changes: Changes = None,
+    project: Project = _PROJECT,
+) -> None:
+    """Provision, start, submit, watch, download, report, and stop everything."""
+    place = PocWorkspace(workspace)
+    with JobProgress() as show:
+        _, result = run_job(
+            place, job, project=project, data=data, changes=_changes(rounds, changes), tell=tell, show=show
+        )
+    _finish(place, result)
+
+
+@app.command(epilog="Example: flareseg poc start --data build/data")
+def start(data: Data = None, workspace: Workspace = _WORKSPACE, project: Project = _PROJECT) -> None:
+    """Provision and start server and sites; they run until *flareseg poc stop*."""
+    place = PocWorkspace(workspace)
+    start_federation(place, project, data, tell)
+    user, kit = place.lead_kit
+    tell(f"Running. Lead: {user}, kit {kit}")
+
+
+@app.command(name="submit", epilog="Example: flareseg poc submit jobs/fedavg --rounds 5")
+def submit_command(
+    job: Job, workspace: Workspace = _WORKSPACE, rounds: Rounds = None, changes: Changes = None
+) -> None:
+    """Submit a job to the running federation, watch it, download and report its result."""
+    place = PocWorkspace(workspace)
+    job_id = submit(place, job, _changes(rounds, changes))
+    tell(f"Job {job_id} submitted by {place.lead_kit[0]}")
+    with JobProgress() as show:
+        _, result = watch_and_download(place, job_id, show)
+    _finish(place, result)
+
+
+@app.command(epilog="Example: flareseg poc status")
+def status(workspace: Workspace = _WORKSPACE) -> None:
+    """Say whether the federation runs; exit code 0 if it does, 1 if not."""
+    running = processes_of(PocWorkspace(workspace).poc)
+    tell(f"{workspace}: {f'running, {len(running)} processes' if running else 'not running'}")
+    raise typer.Exit(ExitCode.OK if running else ExitCode.FAILED)
+
+
+@app.command(epilog="Example: flareseg poc stop")
+def stop(workspace: Workspace = _WORKSPACE) -> None:
+    """Stop server and sites and wait until they are gone."""
+    ended = PocWorkspace(workspace).stop()
+    tell("Stopped." if not ended else f"Stopped; {len(ended)} processes had to be ended.")

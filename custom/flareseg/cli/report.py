@@ -1,0 +1,44 @@
+"""``flareseg report``: the page of a run, and the page that stays at a site."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flareseg.cli.console import console, tell
+from flareseg.errors import SettingsError
+from flareseg.report import load_record, report_facts, summary_table, write_report, write_site_report
+from flareseg.report.owner import find_model, load_result_task
+from flareseg.site import check_site_fits, load_site
+
+EXAMPLES = (
+    "Examples: flareseg report build/demo/result/JOB_ID · "
+    "flareseg report build/demo/result/JOB_ID --site local/site.yaml --name ct-a"
+)
+
+
+def report(
+    result: Annotated[Path, typer.Argument(help="Downloaded result of a job, or a model file with --site.")],
+    output: Annotated[Path, typer.Option(help="Folder for the page.")] = Path("build/report"),
+    site: Annotated[
+        Path | None, typer.Option(help="A site.yaml: make the page with images that never leaves this site.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="The site's name, with --site.")] = None,
+) -> None:
+    """Write the report of a run, or with --site the overlays and GIN samples of one site."""
+    if site is None:
+        record = load_record(result)
+        html, facts = write_report(record, output)
+        console.print(summary_table(report_facts(record)))
+        tell(f"Report: {html}\nFacts:  {facts}")
+        return
+    if name is None:
+        raise SettingsError("--site needs --name.", "Give the site's name, such as --name ct-a.")
+    model = find_model(result)
+    task = load_result_task(model)
+    settings = load_site(site)
+    check_site_fits(settings, task, site)
+    page = write_site_report(task, settings, model, output, name=name)
+    tell(f"Site report: {page}\nIt shows images: keep it at the site.")

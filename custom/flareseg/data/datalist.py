@@ -1,0 +1,140 @@
+"""From ``site.yaml`` to lists of cases: pairing by wildcard, MONAI datalists, and a split by seed."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from flareseg.errors import DataError, ErrorCode
+from flareseg.site import DataSource
+
+SplitName = Literal["training", "validation", "testing"]
+SPLITS: tuple[SplitName, ...] = ("training", "validation", "testing")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One image with its label; ``name`` identifies it within the site and never leaves it."""
+
+    name: str
+    image: Path
+    label: Path
+
+
+def load_cases(source: DataSource) -> dict[SplitName, list[Case]]:
+    """List the cases of each split.
+
+    Args:
+        source: the ``data`` part of a site.yaml.
+
+    Returns:
+        The cases of training, validation and testing, in a fixed order.
+
+    Raises:
+        DataError: the root is missing, nothing matches, an image has no label or a label no image, the datalist is
+            not readable, or a path leaves the root.
+    """
+    if not source.root.is_dir():
+        raise DataError(
+            f"{source.root}: no such folder.", "Set data.root in site.yaml to the data.", code=ErrorCode.NO_DATA
+        )
+    splits = _from_datalist(source) if source.datalist is not None else _from_patterns(source)
+    if not splits["training"]:
+        raise DataError(
+            f"{source.root}: no training cases.", "Put images there or correct site.yaml.", code=ErrorCode.NO_DATA
+        )
+    return splits
+
+
+def _from_patterns(source: DataSource) -> dict[SplitName, list[Case]]:
+    images, labels = (_match(source.root, pattern or "") for pattern in (source.images, source.labels))
+    if not images:
+        raise DataError(
+            f"{source.root}: nothing matches the image pattern {source.images}.",
+            "Put images there or correct data.images in site.yaml.",
+            code=ErrorCode.NO_DATA,
+        )
+    lonely = sorted(set(images) ^ set(labels))
+    if lonely:
+        path, other = (images[lonely[0]], "label") if lonely[0] in images else (labels[lonely[0]], "image")
+        raise DataError(
+            f"{path}: has no {other} ({len(lonely)} such files).",
+            f"Add the {other}, move the file away, or correct the patterns: images and labels pair by their wildcards.",
+            code=ErrorCode.NO_DATA,
+            case=lonely[0],
+        )
+    cases = [Case(key, images[key], labels[key]) for key in sorted(images)]
+    return split_cases(cases, source.split.validation, source.split.testing, source.split.seed)
+
+
+def _match(root: Path, pattern: str) -> dict[str, Path]:
+    """Files below ``root`` by what the wildcards of ``pattern`` match."""
+    expression = "".join(
+        {"**/": "((?:.*/)?)", "*": "([^/]*)", "?": "([^/])"}.get(part) or re.escape(part)
+        for part in re.split(r"(\*\*/|\*|\?)", pattern)
+    )
+    found: dict[str, Path] = {}
+    for path in sorted(root.glob(pattern)):
+        match = re.fullmatch(expression, path.relative_to(root).as_posix())
+        if match and path.is_file():
+            found["-".join(group.strip("/") for group in match.groups() if group) or path.name] = path
+    return found
+
+
+def split_cases(
+    cases: Sequence[Case], validation: float, testing: float, seed: int
+) -> dict[SplitName, list[Case]]:
+    """Split cases at random by seed; each share above zero gets at least one case where three are there.
+
+    Returns:
+        The cases of each split, sorted by name.
+    """
+    order = np.random.default_rng(seed).permutation(len(cases))
+    counts = [max(1, round(share * len(cases))) if share and len(cases) > 2 else 0 for share in (validation, testing)]
+    ends = np.cumsum(counts)
+    parts = np.split(order, ends)
+    named: dict[SplitName, np.ndarray] = {"validation": parts[0], "testing": parts[1], "training": parts[2]}
+    return {name: [cases[index] for index in sorted(named[name])] for name in SPLITS}
+
+
+def _from_datalist(source: DataSource) -> dict[SplitName, list[Case]]:
+    path = source.root / str(source.datalist)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        entries = {split: [(entry["image"], entry["label"]) for entry in content.get(split, [])] for split in SPLITS}
+    except FileNotFoundError:
+        raise DataError(
+            f"{path}: no such file.", "Correct data.datalist in site.yaml.", code=ErrorCode.NO_DATA
+        ) from None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise DataError(
+            f"{path}: is not a MONAI datalist ({type(error).__name__}: {error}).",
+            'Expected {"training": [{"image": ..., "label": ...}], "validation": ..., "testing": ...}.',
+            code=ErrorCode.NO_DATA,
+        ) from None
+    return {split: [_entry(source.root, image, label) for image, label in pairs] for split, pairs in entries.items()}
+
+
+def _entry(root: Path, image: str, label: str) -> Case:
+    paths = []
+    for name in (image, label):
+        path = (root / name).resolve()
+        if not path.is_relative_to(root.resolve()):
+            raise DataError(
+                f"{path}: lies outside the data root {root}.", "Move it below the root.", code=ErrorCode.NO_DATA
+            )
+        if not path.is_file():
+            raise DataError(
+                f"{path}: no such file, but the datalist names it.",
+                "Add the file or correct the datalist.",
+                code=ErrorCode.NO_DATA,
+                case=image,
+            )
+        paths.append(path)
+    return Case(image, *paths)

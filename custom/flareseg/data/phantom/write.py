@@ -1,0 +1,160 @@
+"""Phantom sites on disk: NIfTI volumes, a MONAI datalist, site.yaml, and a record of how they were made."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from flareseg.data.phantom.case import LABELS, PHANTOM_VERSION, Modality, make_case
+
+RECORD = "phantom.json"
+UNFINISHED = "phantom.unfinished.json"
+
+# Fixed ranges of case numbers: a site's test cases stay the same whatever the number of its training cases.
+_FIRST_CASE = {"training": 0, "validation": 600, "testing": 800}
+_LAST_CASE = 1000
+
+
+@dataclass(frozen=True)
+class PhantomSite:
+    """A site to be made: its name, modality, and numbers of cases.
+
+    Raises:
+        ValueError: if the name is no plain folder name, or a number is negative or above its range of case numbers
+            (600 training, 200 validation, 200 testing).
+    """
+
+    name: str
+    modality: Modality
+    training: int
+    validation: int
+    testing: int
+
+    def __post_init__(self) -> None:
+        if self.name in {"", ".", ".."} or Path(self.name).name != self.name:
+            raise ValueError(f"A site's name should be a plain folder name, got {self.name!r}.")
+        if self.modality not in ("CT", "MR"):
+            raise ValueError(f"modality of site {self.name} should be CT or MR, got {self.modality!r}.")
+        ends = [*list(_FIRST_CASE.values())[1:], _LAST_CASE]
+        for (split, first), end in zip(_FIRST_CASE.items(), ends, strict=True):
+            count = getattr(self, split)
+            if not 0 <= count <= end - first:
+                raise ValueError(f"{split} of site {self.name} should be in 0 to {end - first}, got {count}.")
+
+    def cases(self) -> Iterator[tuple[str, int]]:
+        """All cases as (split, index), training first."""
+        for split, first in _FIRST_CASE.items():
+            yield from ((split, index) for index in range(first, first + getattr(self, split)))
+
+
+DEFAULT_SITES = (
+    PhantomSite("ct-a", "CT", training=6, validation=2, testing=4),
+    PhantomSite("ct-b", "CT", training=6, validation=2, testing=4),
+    PhantomSite("mr-a", "MR", training=2, validation=2, testing=8),
+)
+"""The demo's federation: 12 CT and 2 MR training volumes, 8 test volumes of each modality."""
+
+
+def write_site(root: Path, site: PhantomSite, *, seed: int, progress: Callable[[], None] | None = None) -> Path:
+    """Write a site's data, or complete what an interrupted run has left.
+
+    The folder holds `images/` and `labels/` (NIfTI, RAS+, mm), `datalist.json` (MONAI, paths relative to the folder),
+    `site.yaml`, and `phantom.json`, whose presence says that the site is complete. Files appear whole or not at all,
+    are the same bytes in every run, and those already there are kept.
+
+    Args:
+        root: folder of all sites; the site's own folder is `root/site.name`.
+        site: what to make.
+        seed: seed of the whole data set, not negative.
+        progress: called after each case, made or already there.
+
+    Returns:
+        The site's folder.
+
+    Raises:
+        ValueError: if the folder holds anything that was not made with the same settings.
+    """
+    folder = Path(root).resolve() / site.name
+    record = {
+        "version": PHANTOM_VERSION,
+        "seed": seed,
+        "site": site.name,
+        "modality": site.modality,
+        "counts": {split: getattr(site, split) for split in _FIRST_CASE},
+    }
+    _refuse_to_mix(folder, record)
+    if not (folder / RECORD).exists():
+        _write(folder / UNFINISHED, _json(record))
+    datalist: dict[str, list[dict[str, str]]] = {split: [] for split in _FIRST_CASE}
+    for split, index in site.cases():
+        entry = {kind.rstrip("s"): f"{kind}/case-{index:03d}.nii.gz" for kind in ("images", "labels")}
+        datalist[split].append(entry)
+        if not all((folder / path).exists() for path in entry.values()):
+            image, labels, affine = make_case(seed, site.name, index, site.modality)
+            _write(folder / entry["image"], _nifti(image, affine))
+            _write(folder / entry["label"], _nifti(labels, affine))
+        if progress is not None:
+            progress()
+    data = {"root": str(folder), "datalist": "datalist.json"}
+    description = {"modality": site.modality, "data": data, "labels": LABELS}
+    _write(folder / "datalist.json", _json(datalist))
+    _write(folder / "site.yaml", yaml.safe_dump(description, sort_keys=False, width=10**6).encode())
+    if (folder / UNFINISHED).exists():
+        os.replace(folder / UNFINISHED, folder / RECORD)
+    return folder
+
+
+def _refuse_to_mix(folder: Path, record: dict[str, Any]) -> None:
+    if not folder.exists() or not any(folder.iterdir()):
+        return
+    found: object = "files without a record of how they were made"
+    for name in (RECORD, UNFINISHED):
+        if (folder / name).exists():
+            try:
+                found = json.loads((folder / name).read_text())
+            except json.JSONDecodeError:
+                found = f"a damaged {name}"
+            break
+    if found != record:
+        raise ValueError(
+            f"{folder} holds other data: found {found}, expected {record}. "
+            "Remove the folder, or choose another one for the phantom."
+        )
+
+
+def _json(content: object) -> bytes:
+    return (json.dumps(content, indent=2) + "\n").encode()
+
+
+def _nifti(array: NDArray[Any], affine: NDArray[np.float64]) -> bytes:
+    image = nib.Nifti1Image(array, affine)
+    image.set_qform(affine, code=1)
+    image.set_sform(affine, code=1)
+    image.header.set_xyzt_units("mm")
+    image.header["descrip"] = f"flareseg phantom {PHANTOM_VERSION}".encode()
+    packed = io.BytesIO()
+    # No name and no time in the header: the same case is the same bytes in every run.
+    with gzip.GzipFile(filename="", mode="wb", compresslevel=1, fileobj=packed, mtime=0) as stream:
+        stream.write(image.to_bytes())
+    return packed.getvalue()
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all; leave it alone if it already says so."""
+    if path.exists() and path.read_bytes() == content:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(content)
+    os.replace(part, path)

@@ -1,0 +1,42 @@
+"""A site's cases, prepared and ready to train on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flareseg.data.cache import Cache, Volume
+from flareseg.data.datalist import SplitName, load_cases
+from flareseg.site import Site
+from flareseg.task import Task
+
+
+class SiteData:
+    """The volumes of a site by split.
+
+    Preparing reads every file once, so that a damaged one is found before the first round.
+
+    Args:
+        task: what is learned.
+        site: where the data is.
+        cache: folder for preprocessed volumes where ``site.cache`` names none.
+
+    Raises:
+        DataError: the data cannot be used; the error names the file and the remedy.
+    """
+
+    def __init__(self, task: Task, site: Site, cache: Path) -> None:
+        self.task = task
+        self.site = site
+        store = Cache(site.cache or cache, task, site)
+        self._volumes: dict[SplitName, list[Volume]] = {
+            split: [store.load(case) for case in cases] for split, cases in load_cases(site.data).items()
+        }
+
+    def volumes(self, split: SplitName) -> list[Volume]:
+        """The volumes of one split, in a fixed order."""
+        return self._volumes[split]
+
+    @property
+    def annotated(self) -> list[int]:
+        """Indices of the task's labels that this site has annotated."""
+        return [index for index, name in enumerate(self.task.labels) if self.site.labels[name] is not None]

@@ -1,0 +1,17 @@
+"""FedGS, federated gradient scaling: scale factor, cumulative update, and exact step-weighted aggregation."""
+
+from flareseg.fedgs.aggregate import Contribution, ServerMomentum, aggregate
+from flareseg.fedgs.cumulative import CumulativeUpdate
+from flareseg.fedgs.exact import ExactSum
+from flareseg.fedgs.scale import combine, scale_factor, size_deltas
+
+__all__ = [
+    "Contribution",
+    "CumulativeUpdate",
+    "ExactSum",
+    "ServerMomentum",
+    "aggregate",
+    "combine",
+    "scale_factor",
+    "size_deltas",
+]

@@ -1,0 +1,134 @@
+"""The server's component: checks contributions and sums them as they come."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+
+import numpy as np
+from nvflare.apis.dxo import DXO, DataKind, MetaKey, from_shareable
+from nvflare.apis.event_type import EventType
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.shareable import Shareable
+from nvflare.app_common.abstract.aggregator import Aggregator
+from nvflare.app_common.abstract.model import ModelLearnableKey
+from nvflare.app_common.aggregators.weighted_aggregation_helper import AggregationStatsKey
+from nvflare.app_common.app_constant import AppConstants
+from nvflare.app_common.app_event_type import AppEventType
+
+import flareseg
+from flareseg.errors import FlaresegError
+from flareseg.fedgs import ExactSum, ServerMomentum
+from flareseg.flare.keys import Header, Prop, job_task
+from flareseg.flare.training import job_min_clients
+from flareseg.networks import build_network
+from flareseg.task import Task
+
+
+class FedGSAggregator(Aggregator):
+    """Step-weighted mean of the sites' updates, with optional server momentum (FedGS, arXiv 2408.11701).
+
+    A contribution is summed on arrival and let go, so memory does not grow with the number of sites; the sum is exact,
+    so the order of arrival does not change a bit. A contribution that does not fit is refused with a reason and leaves
+    no trace. Below k accepted ones the model stays as it was and the job stops. Nothing here raises: an exception would
+    end the round or the job for everybody.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.Lock()
+        self._task: Task | None = None
+        self._digest = ""
+        self._parameters: frozenset[str] = frozenset()
+        self._momentum = ServerMomentum(0.0)
+        self._sum: ExactSum | None = None
+        self._accepted: dict[str, int] = {}
+        self._closed = True
+
+    def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
+        """Read the task at the start of the run, open each round as it starts."""
+        if event_type == EventType.START_RUN:
+            try:
+                task = job_task(fl_ctx)
+            except FlaresegError as error:
+                self.system_panic(str(error), fl_ctx)
+                return
+            self._task, self._digest = task, task.digest()
+            self._parameters = frozenset(name for name, _ in build_network(task).named_parameters())
+            self._momentum = ServerMomentum(task.aggregation.server_momentum)
+        elif event_type == AppEventType.ROUND_STARTED:
+            weights = fl_ctx.get_prop(AppConstants.GLOBAL_MODEL)[ModelLearnableKey.WEIGHTS]
+            with self._lock:
+                self._sum, self._accepted, self._closed = ExactSum(weights), {}, False
+
+    def accept(self, shareable: Shareable, fl_ctx: FLContext) -> bool:
+        """Add a contribution, or refuse it with a reason in the log and in the context."""
+        site = str(fl_ctx.get_peer_context().get_identity_name())
+        try:
+            with self._lock:
+                self._add(site, shareable, fl_ctx)
+        except Exception as error:  # whatever a site sends must not end the round of the others
+            reason = str(error) if isinstance(error, ValueError) else f"unreadable ({type(error).__name__})"
+            self.log_warning(fl_ctx, f"contribution of site {site} refused: {reason}")
+            fl_ctx.set_prop(Prop.REFUSAL, reason, private=True, sticky=False)
+            return False
+        return True
+
+    def aggregate(self, fl_ctx: FLContext) -> Shareable:
+        """Close the round and give the change of the global model."""
+        with self._lock:
+            self._closed = True
+            accepted, total = dict(self._accepted), self._sum
+            self._sum = None
+        round_number = fl_ctx.get_prop(AppConstants.CURRENT_ROUND)
+        change: dict[str, np.ndarray] = {}
+        wanted = job_min_clients(fl_ctx)
+        if len(accepted) < wanted or total is None:
+            self.system_panic(
+                f"round {round_number}: {len(accepted)} contributions accepted "
+                f"({', '.join(sorted(accepted)) or 'none'}), {wanted} needed; the model stays as it was",
+                fl_ctx,
+            )
+        else:
+            change = total.mean()
+            if self._momentum.momentum:
+                for name in sorted(self._parameters):
+                    change[name] = -self._momentum.apply(name, -change[name])
+        stats = {
+            AggregationStatsKey.ROUND: round_number,
+            AggregationStatsKey.CONTRIBUTORS: sorted(accepted),
+            AggregationStatsKey.ACCEPTED_CONTRIBUTIONS: len(accepted),
+            AggregationStatsKey.KEYS_AGGREGATED: len(change),
+            AggregationStatsKey.KEYS_SEEN: len(change),
+            AggregationStatsKey.FULLY_MATCHED_KEYS: len(change),
+            AggregationStatsKey.PARTIALLY_MATCHED_KEYS: 0,
+            AggregationStatsKey.SKIPPED_KEYS: 0,
+        }
+        fl_ctx.set_prop(AppConstants.AGGREGATION_STATS, stats, private=True, sticky=False)
+        return DXO(DataKind.WEIGHT_DIFF, data=change).to_shareable()
+
+    def reset(self, fl_ctx: FLContext) -> None:
+        """Nothing to do: a round opens when it starts."""
+
+    def _add(self, site: str, shareable: Shareable, fl_ctx: FLContext) -> None:
+        if self._task is None or self._sum is None or self._closed:
+            raise ValueError("the round is closed")
+        current = fl_ctx.get_prop(AppConstants.CURRENT_ROUND)
+        of_round = shareable.get_cookie(AppConstants.CONTRIBUTION_ROUND)
+        if of_round != current:
+            raise ValueError(f"it is of round {of_round}, now is round {current}")
+        if site in self._accepted:
+            raise ValueError("a second contribution in one round")
+        if shareable.get_header(Header.VERSION) != flareseg.__version__:
+            raise ValueError(f"made by flareseg {shareable.get_header(Header.VERSION)}, not {flareseg.__version__}")
+        if shareable.get_header(Header.TASK_DIGEST) != self._digest:
+            raise ValueError("made for another task.yaml")
+        dxo = from_shareable(shareable)
+        if dxo.data_kind != DataKind.WEIGHT_DIFF or not isinstance(dxo.data, Mapping):
+            raise ValueError(f"expected {DataKind.WEIGHT_DIFF}, found {dxo.data_kind}")
+        steps = dxo.get_meta_prop(MetaKey.NUM_STEPS_CURRENT_ROUND)
+        most = self._task.training.steps
+        if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= most:
+            raise ValueError(f"expected 1 to {most} steps, found {steps!r}")
+        self._sum.add(dxo.data, steps)
+        self._accepted[site] = steps

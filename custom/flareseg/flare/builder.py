@@ -1,0 +1,62 @@
+"""Provisioning builder: puts each site's policy, and its data settings where known, into its own kit."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from nvflare.lighter.ctx import ProvisionContext
+from nvflare.lighter.entity import Participant, Project
+from nvflare.lighter.spec import Builder
+
+from flareseg.errors import SettingsError
+from flareseg.flare.policy import AUTHORIZATION, CLASS_ALLOW_LIST, PRIVACY
+
+RESOURCES = "resources.json.default"
+SITE_FILE = "site.yaml"
+
+
+class SitePolicyBuilder(Builder):
+    """Writes class allow-list, permissions and privacy scopes of every kit, and ``site.yaml`` of a client's.
+
+    Nothing under ``startup/`` is touched: those files are signed. Works in ``nvflare poc prepare`` and in
+    ``nvflare provision``; stands after NVFlare's StaticFileBuilder in project.yml.
+
+    Args:
+        sites: folder with ``<site>/site.yaml`` for each client; without it the operator fills in the file.
+    """
+
+    def __init__(self, sites: str | None = None) -> None:
+        self.sites = None if sites is None else Path(sites)
+
+    def build(self, project: Project, ctx: ProvisionContext) -> None:
+        """Write the files into each ``local/``."""
+        for participant in [project.get_server(), *project.get_clients()]:
+            local = Path(ctx.get_local_dir(participant))
+            self._restrict(local / RESOURCES, allow_log_streaming=None if participant is project.get_server() else False)
+            _write_json(local / "authorization.json.default", AUTHORIZATION)
+            _write_json(local / "privacy.json", PRIVACY)
+        for client in project.get_clients():
+            self._describe(client, Path(ctx.get_local_dir(client)))
+
+    @staticmethod
+    def _restrict(path: Path, allow_log_streaming: bool | None) -> None:
+        resources = json.loads(path.read_text())
+        resources["class_allow_list"] = list(CLASS_ALLOW_LIST)
+        if allow_log_streaming is not None:
+            resources["allow_log_streaming"] = allow_log_streaming
+        _write_json(path, resources)
+
+    def _describe(self, client: Participant, local: Path) -> None:
+        if self.sites is None:
+            return
+        source = self.sites / client.name / SITE_FILE
+        if not source.is_file():
+            raise SettingsError(f"{source}: no such file.", f"Describe the data of {client.name} there.")
+        shutil.copyfile(source, local / SITE_FILE)
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n")

@@ -1,0 +1,61 @@
+"""Names used on the wire and in the context, and where a job keeps its files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nvflare.apis.fl_context import FLContext
+
+from flareseg.task import Task, load_task
+
+
+class Header:
+    """Headers of task data and results."""
+
+    VERSION = "flareseg.version"
+    TASK_DIGEST = "flareseg.task_digest"
+    SPLIT = "flareseg.split"
+    MODEL_NAME = "flareseg.model"
+    ERROR = "flareseg.error"
+    REPORT = "flareseg.report"
+
+
+class Prop:
+    """Properties of the server's context."""
+
+    REFUSAL = "flareseg.refusal"
+
+
+class TaskName:
+    """Tasks a site executes."""
+
+    TRAIN = "train"
+    VALIDATE = "validate"
+    SUBMIT_MODEL = "submit_model"
+
+
+METRIC_DICE = "val_dice"
+METRIC_SMALL_DICE = "val_small_dice"
+MODEL_LAST, MODEL_BEST, MODEL_BEST_SMALL = "last", "best", "best_small"
+
+TASK_FILE = "task.yaml"
+RUN_FOLDER = "flareseg"
+RECORD_FILE = "record.json"
+
+
+def job_task(fl_ctx: FLContext) -> Task:
+    """Read the job's task.yaml at the server or a site.
+
+    Raises:
+        SettingsError: the file cannot be used.
+    """
+    workspace = fl_ctx.get_engine().get_workspace()
+    return load_task(Path(workspace.get_app_config_dir(fl_ctx.get_job_id())) / TASK_FILE)
+
+
+def run_folder(fl_ctx: FLContext) -> Path:
+    """The job's folder for our files at the server; it is part of the downloaded result."""
+    workspace = fl_ctx.get_engine().get_workspace()
+    folder = Path(workspace.get_run_dir(fl_ctx.get_job_id())) / RUN_FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

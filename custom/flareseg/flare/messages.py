@@ -1,0 +1,58 @@
+"""What a site says beside its weights, checked before the server believes it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from flareseg.errors import ErrorCode
+from flareseg.task import Modality
+
+Dice = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ScoreMessage(_Message):
+    """Mean Dice over ``volumes`` volumes; None where there is none to score."""
+
+    mean: Dice | None
+    volumes: Annotated[int, Field(ge=0)]
+
+
+class ScoresMessage(_Message):
+    """Scores of one site, see :class:`flareseg.learning.metrics.Scores`."""
+
+    dice: dict[str, ScoreMessage]
+    small: ScoreMessage
+    large: ScoreMessage
+    loss: Number | None
+    mean: Dice | None
+
+
+class SiteReport(_Message):
+    """What comes with a result."""
+
+    modality: Modality
+    seconds: Seconds
+    loss: Number | None = None
+    mean_scale: Number | None = None
+    training_seconds: Seconds | None = None
+    scores: ScoresMessage | None = None
+
+
+class SiteError(_Message):
+    """What a site tells of a failure."""
+
+    code: Annotated[str, Field(pattern=r"^[A-Z_]{1,40}$")]
+    case: Annotated[str, Field(pattern=r"^[0-9a-f]{10}$")] | None = None
+
+    def __str__(self) -> str:
+        known = self.code in ErrorCode.__members__
+        where = f" (case {self.case})" if self.case else ""
+        return f"{self.code}{where}; the site's own log names {'file and remedy' if known else 'the cause'}"

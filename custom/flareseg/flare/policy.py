@@ -1,0 +1,63 @@
+"""What a site allows: classes, permissions and privacy scopes, the same in POC and in production."""
+
+from __future__ import annotations
+
+from typing import Any
+
+CLASS_ALLOW_LIST = (
+    "flareseg.flare.aggregator.FedGSAggregator",
+    "flareseg.flare.evaluation.GlobalModelEvaluation",
+    "flareseg.flare.executor.SegmentationExecutor",
+    "flareseg.flare.persistor.SegmentationModelPersistor",
+    "flareseg.flare.recorder.RunRecorder",
+    "flareseg.flare.selector.BestModelSelector",
+    "flareseg.flare.training.SegmentationTraining",
+    "nvflare.app_common.shareablegenerators.full_model_shareable_generator.FullModelShareableGenerator",
+    "nvflare.app_common.widgets.convert_to_fed_event.ConvertToFedEvent",
+    "nvflare.app_common.widgets.job_stats_reporter.JobStatsReporter",
+    "nvflare.app_common.widgets.metrics_artifact_writer.MetricsArtifactWriter",
+    "nvflare.app_opt.tracking.tb.tb_receiver.TBAnalyticsReceiver",
+)
+"""Every class a job of ours builds, one by one; it replaces NVFlare's default list."""
+
+OPEN_SCOPE = "open"
+
+PRIVACY: dict[str, Any] = {"scopes": [{"name": OPEN_SCOPE, "properties": {}}], "default_scope": OPEN_SCOPE}
+"""One scope without filters; a job that asks for another is refused."""
+
+_NOTHING = {"shell_commands": "none", "byoc": "none", "server-predeployed-flwr": "none"}
+
+AUTHORIZATION: dict[str, Any] = {
+    "format_version": "1.0",
+    "permissions": {
+        "project_admin": {
+            "submit_job": "any",
+            "clone_job": "any",
+            "manage_job": "any",
+            "download_job": "any",
+            "view": "any",
+            "operate": "any",
+            **_NOTHING,
+        },
+        "org_admin": {
+            "submit_job": "none",
+            "clone_job": "none",
+            "manage_job": "o:submitter",
+            "download_job": "o:submitter",
+            "view": "any",
+            "operate": "o:site",
+            **_NOTHING,
+        },
+        "lead": {
+            "submit_job": "any",
+            "clone_job": "n:submitter",
+            "manage_job": "n:submitter",
+            "download_job": "n:submitter",
+            "view": "any",
+            "operate": "none",
+            **_NOTHING,
+        },
+        "member": {"view": "any", **_NOTHING},
+    },
+}
+"""A lead submits, an organisation's admin rules its own site, a member looks; nobody runs shell commands."""

@@ -1,0 +1,201 @@
+"""The server's component that keeps the run's record and answers who asks how it goes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from importlib.metadata import version
+from typing import Any
+
+from nvflare.apis.dxo import MetaKey, from_shareable
+from nvflare.apis.event_type import EventType
+from nvflare.apis.fl_component import FLComponent
+from nvflare.apis.fl_constant import FLContextKey
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.job_def import JobMetaKey
+from nvflare.apis.shareable import Shareable
+from nvflare.app_common.abstract.model import ModelLearnableKey
+from nvflare.app_common.app_constant import AppConstants
+from nvflare.app_common.app_event_type import AppEventType
+from nvflare.widgets.info_collector import InfoCollector
+from pydantic import ValidationError
+
+import flareseg
+from flareseg.errors import FlaresegError
+from flareseg.flare.keys import RECORD_FILE, Header, Prop, job_task, run_folder
+from flareseg.flare.messages import SiteError, SiteReport
+from flareseg.flare.record import ModelNote, RoundRecord, RunRecord
+
+_PACKAGES = ("nvflare", "torch", "monai", "numpy", "nibabel")
+
+
+class RunRecorder(FLComponent):
+    """Keeps :class:`RunRecord`, writes it after each round, and reports it to ``show_stats`` of the admin."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.RLock()
+        self._record: RunRecord | None = None
+        self._round_started = 0.0
+        self._model_bytes = 0
+
+    @property
+    def record(self) -> RunRecord:
+        """The record of this run.
+
+        Raises:
+            RuntimeError: the run has not started.
+        """
+        if self._record is None:
+            raise RuntimeError("the run has not started")
+        return self._record
+
+    @property
+    def current(self) -> RoundRecord:
+        """The record of the round that runs or ran last."""
+        return self.record.rounds[-1]
+
+    def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
+        """Follow the workflow's events."""
+        with self._lock:
+            if event_type == EventType.START_RUN:
+                self._start(fl_ctx)
+            elif self._record is None:
+                return
+            elif event_type == AppEventType.ROUND_STARTED:
+                self._start_round(fl_ctx)
+            elif event_type == AppEventType.AFTER_CONTRIBUTION_ACCEPT:
+                self._contribution(fl_ctx)
+            elif event_type == AppEventType.ROUND_DONE:
+                self._end_round(fl_ctx)
+            elif event_type == EventType.FATAL_SYSTEM_ERROR:
+                self.record.reason = self.record.reason or str(fl_ctx.get_prop(FLContextKey.EVENT_DATA, ""))
+            elif event_type == EventType.ABOUT_TO_END_RUN:
+                self._end(fl_ctx)
+            elif event_type == InfoCollector.EVENT_TYPE_GET_STATS:
+                collector = fl_ctx.get_prop(InfoCollector.CTX_KEY_STATS_COLLECTOR)
+                if collector is not None:
+                    collector.add_info(group_name="flareseg", info=self.progress())
+
+    def sent(self, site: str) -> None:
+        """Note that the model went out to a site."""
+        with self._lock:
+            self.current.bytes_sent += self._model_bytes
+
+    def failed(self, site: str, error: Any) -> None:
+        """Note that a site answered with an error."""
+        with self._lock:
+            self.current.failed[site] = self.read_error(error)
+
+    def came_late(self, site: str) -> None:
+        """Note that a site's result came after its round was closed."""
+        with self._lock:
+            if site not in self.current.late:
+                self.current.late.append(site)
+
+    def save(self, fl_ctx: FLContext) -> None:
+        """Write the record now."""
+        with self._lock:
+            self.record.write(run_folder(fl_ctx) / RECORD_FILE)
+
+    def progress(self) -> dict[str, Any]:
+        """What to show while the job runs: the state and the last two rounds."""
+        with self._lock:
+            record = self.record
+            return {
+                "status": record.status,
+                "rounds_total": record.task["training"]["rounds"],
+                "rounds_done": sum(1 for item in record.rounds if item.seconds),
+                "elapsed_seconds": time.time() - record.started,
+                "evaluating": sorted(record.evaluation.validation),
+                "winner": record.evaluation.winner,
+                "rounds": [item.model_dump(mode="json") for item in record.rounds[-2:]],
+            }
+
+    def _start(self, fl_ctx: FLContext) -> None:
+        try:
+            task = job_task(fl_ctx)
+        except FlaresegError as error:
+            self.system_panic(str(error), fl_ctx)
+            return
+        meta = fl_ctx.get_prop(FLContextKey.JOB_META)
+        self._record = RunRecord(
+            job_id=fl_ctx.get_job_id(),
+            job_name=str(meta.get(JobMetaKey.JOB_NAME, "")),
+            versions={"flareseg": flareseg.__version__} | {name: version(name) for name in _PACKAGES},
+            task=task.model_dump(mode="json"),
+            task_digest=task.digest(),
+            min_clients=int(meta[JobMetaKey.MIN_CLIENTS]),
+            started=time.time(),
+        )
+
+    def _start_round(self, fl_ctx: FLContext) -> None:
+        self._round_started = time.perf_counter()
+        weights = fl_ctx.get_prop(AppConstants.GLOBAL_MODEL)[ModelLearnableKey.WEIGHTS]
+        self._model_bytes = sum(value.nbytes for value in weights.values())
+        sites = sorted(client.name for client in fl_ctx.get_engine().get_clients())
+        self.record.rounds.append(RoundRecord(round=fl_ctx.get_prop(AppConstants.CURRENT_ROUND), expected=sites))
+
+    def _contribution(self, fl_ctx: FLContext) -> None:
+        site = fl_ctx.get_peer_context().get_identity_name()
+        if not fl_ctx.get_prop(AppConstants.AGGREGATION_ACCEPTED):
+            if site not in self.current.late and site not in self.current.accepted:
+                self.current.refused[site] = fl_ctx.get_prop(Prop.REFUSAL, "unknown reason")
+            return
+        result = fl_ctx.get_prop(AppConstants.TRAINING_RESULT)
+        self.current.accepted = sorted({*self.current.accepted, site})
+        if site in self.current.late:
+            self.current.late.remove(site)
+        dxo = from_shareable(result)
+        self.current.bytes_received += sum(value.nbytes for value in dxo.data.values())
+        self.current.steps[site] = int(dxo.get_meta_prop(MetaKey.NUM_STEPS_CURRENT_ROUND))
+        report = self._report(site, result, fl_ctx)
+        if report is not None:
+            self.current.sites[site] = report
+            self.record.modalities[site] = report.modality
+
+    def _report(self, site: str, result: Shareable, fl_ctx: FLContext) -> SiteReport | None:
+        try:
+            return SiteReport.model_validate(result.get_header(Header.REPORT))
+        except ValidationError as error:
+            fields = sorted({".".join(map(str, item["loc"])) for item in error.errors()})
+            self.log_warning(fl_ctx, f"site {site}: report ignored, unexpected {', '.join(fields)}")
+            return None
+
+    @staticmethod
+    def read_error(error: Any) -> SiteError:
+        """Check what a site says of its failure."""
+        try:
+            return SiteError.model_validate(error)
+        except ValidationError:
+            return SiteError(code="UNREADABLE_ERROR")
+
+    def _end_round(self, fl_ctx: FLContext) -> None:
+        current = self.current
+        heard = {*current.accepted, *current.refused, *current.failed, *current.late}
+        current.absent = sorted(set(current.expected) - heard)
+        current.seconds = time.perf_counter() - self._round_started
+        longest = max((report.seconds for report in current.sites.values()), default=None)
+        current.overhead_seconds = None if longest is None else current.seconds - longest
+        self.save(fl_ctx)
+
+    def _end(self, fl_ctx: FLContext) -> None:
+        record = self.record
+        record.finished = time.time()
+        done = sum(1 for item in record.rounds if item.seconds)
+        everyone = set(record.evaluation.expected)
+        evaluated = record.evaluation.winner is not None and record.evaluation.testing
+        if record.reason or done < record.task["training"]["rounds"] or not evaluated:
+            record.status = "failed"
+            record.reason = record.reason or f"the job was stopped after {done} rounds"
+        elif all(item.whole for item in record.rounds) and set(record.evaluation.testing) == everyone:
+            record.status = "complete"
+        else:
+            record.status = "subset"
+        self.save(fl_ctx)
+        self.log_info(fl_ctx, f"run ended: {record.status} {record.reason}".rstrip())
+
+    def keep(self, name: str, rounds_done: int, score: float | None) -> None:
+        """Note that a model was kept under a name."""
+        with self._lock:
+            self.record.models[name] = ModelNote(rounds_done=rounds_done, score=score)

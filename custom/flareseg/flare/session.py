@@ -1,0 +1,71 @@
+"""The lead's session: submit, watch and download through NVFlare's FLARE API."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from nvflare.fuel.flare_api.api_spec import TargetType
+from nvflare.fuel.flare_api.flare_api import Session, new_secure_session
+
+from flareseg.errors import ErrorCode, FlaresegError
+
+_FINISHED = "FINISHED"
+
+
+@contextmanager
+def lead_session(user: str, kit: Path) -> Iterator[Session]:
+    """Log in with an admin's startup kit.
+
+    Raises:
+        FlaresegError: the server does not answer or refuses the kit.
+    """
+    try:
+        session = new_secure_session(user, str(kit))
+    except Exception as error:
+        raise FlaresegError(
+            f"{kit}: cannot log in as {user} ({type(error).__name__}: {error}).",
+            "Check that the server runs and that the kit belongs to this federation.",
+            code=ErrorCode.INTERNAL,
+        ) from None
+    try:
+        yield session
+    finally:
+        session.close()
+
+
+def wait_for_job(
+    session: Session, job_id: str, show: Callable[[str, dict[str, Any] | None], None], interval: float = 1.0
+) -> str:
+    """Wait until a job has ended, showing how it goes.
+
+    Args:
+        session: the lead's session.
+        job_id: id of the job.
+        show: called with NVFlare's job status and our progress (None before the job runs).
+        interval: seconds between two looks.
+
+    Returns:
+        NVFlare's status, such as ``FINISHED:COMPLETED``.
+    """
+    while True:
+        status = str(session.get_job_status(job_id))
+        show(status, job_progress(session, job_id) if status == "RUNNING" else None)
+        if status.startswith(_FINISHED):
+            return status
+        time.sleep(interval)
+
+
+def job_progress(session: Session, job_id: str) -> dict[str, Any] | None:
+    """What the server's run recorder says of a running job; None before it answers."""
+    try:
+        stats = session.show_stats(job_id, TargetType.SERVER)
+    except Exception:  # the job may be starting or ending: its status tells the rest
+        return None
+    for groups in stats.values():
+        if isinstance(groups, dict) and "flareseg" in groups:
+            return dict(groups["flareseg"])
+    return None

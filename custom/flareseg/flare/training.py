@@ -1,0 +1,95 @@
+"""The training workflow: NVFlare's ScatterAndGather, told by task.yaml and meta.json what to do."""
+
+from __future__ import annotations
+
+from nvflare.apis.client import Client
+from nvflare.apis.controller_spec import ClientTask
+from nvflare.apis.fl_constant import FLContextKey, ReturnCode
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.job_def import JobMetaKey
+from nvflare.apis.shareable import Shareable
+from nvflare.app_common.workflows.scatter_and_gather import ScatterAndGather
+
+import flareseg
+from flareseg.errors import FlaresegError
+from flareseg.flare.keys import Header, TaskName, job_task
+from flareseg.flare.recorder import RunRecorder
+
+
+def stamp(shareable: Shareable, digest: str) -> None:
+    """Mark task data with the bundle's version and the task's digest, which a site compares with its own."""
+    shareable.set_header(Header.VERSION, flareseg.__version__)
+    shareable.set_header(Header.TASK_DIGEST, digest)
+
+
+def job_min_clients(fl_ctx: FLContext) -> int:
+    """k of k-of-n: ``min_clients`` of the job's meta.json, the only place it is written."""
+    return int(fl_ctx.get_prop(FLContextKey.JOB_META)[JobMetaKey.MIN_CLIENTS])
+
+
+class SegmentationTraining(ScatterAndGather):
+    """ScatterAndGather with rounds and patience from task.yaml and k from meta.json, so that each stands once.
+
+    Args:
+        aggregator_id: id of the aggregator component.
+        persistor_id: id of the persistor component.
+        shareable_generator_id: id of the shareable generator component.
+        recorder_id: id of the run recorder component.
+    """
+
+    def __init__(
+        self,
+        aggregator_id: str = "aggregator",
+        persistor_id: str = "persistor",
+        shareable_generator_id: str = "shareable_generator",
+        recorder_id: str = "recorder",
+    ) -> None:
+        super().__init__(
+            min_clients=1,
+            aggregator_id=aggregator_id,
+            persistor_id=persistor_id,
+            shareable_generator_id=shareable_generator_id,
+            train_task_name=TaskName.TRAIN,
+            snapshot_every_n_rounds=0,
+            task_check_period=0.05,
+        )
+        self.recorder_id = recorder_id
+        self._digest = ""
+        self._recorder: RunRecorder
+
+    def start_controller(self, fl_ctx: FLContext) -> None:
+        """Read task.yaml and meta.json, then start as ScatterAndGather does."""
+        try:
+            task = job_task(fl_ctx)
+        except FlaresegError as error:
+            self.system_panic(str(error), fl_ctx)
+            return
+        self._digest = task.digest()
+        self._num_rounds = task.training.rounds
+        self._min_clients = job_min_clients(fl_ctx)
+        self._wait_time_after_min_received = task.aggregation.wait_after_min
+        self._train_timeout = task.aggregation.round_timeout
+        self._recorder = self._engine.get_component(self.recorder_id)
+        super().start_controller(fl_ctx)
+
+    def _prepare_train_task_data(self, client_task: ClientTask, fl_ctx: FLContext) -> None:
+        stamp(client_task.task.data, self._digest)
+        self._recorder.sent(client_task.client.name)
+        super()._prepare_train_task_data(client_task, fl_ctx)
+
+    def _accept_train_result(
+        self, client_name: str, result: Shareable, fl_ctx: FLContext, is_unknown_task: bool = False
+    ) -> bool:
+        code = result.get_return_code()
+        if code != ReturnCode.OK and not is_unknown_task:
+            error = result.get_header(Header.ERROR) or {"code": code, "case": None}
+            self._recorder.failed(client_name, error)
+            self.log_error(fl_ctx, f"site {client_name} failed: {self._recorder.read_error(error)}")
+        return bool(super()._accept_train_result(client_name, result, fl_ctx, is_unknown_task))
+
+    def process_result_of_unknown_task(
+        self, client: Client, task_name: str, client_task_id: str, result: Shareable, fl_ctx: FLContext
+    ) -> None:
+        """Record a late result before the aggregator looks at it."""
+        self._recorder.came_late(client.name)
+        super().process_result_of_unknown_task(client, task_name, client_task_id, result, fl_ctx)

@@ -1,0 +1,83 @@
+"""A job folder: checked before it is submitted, and staged with changed settings."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from flareseg.errors import SettingsError
+from flareseg.settings import load_settings, read_yaml, set_key
+from flareseg.task import Task
+
+CONFIG = Path("app/config")
+TASK_FILE = CONFIG / "task.yaml"
+
+
+def load_job(folder: Path) -> tuple[dict[str, Any], Task]:
+    """Check a job folder.
+
+    Returns:
+        The content of its meta.json, and its task.
+
+    Raises:
+        SettingsError: a file is missing or wrong; the error names it.
+    """
+    if not folder.is_dir():
+        raise SettingsError(f"{folder}: no such job folder.", "Give a folder such as jobs/fedgin-fedgs.")
+    meta = _read_json(folder / "meta.json")
+    for key in ("name", "min_clients", "deploy_map"):
+        if key not in meta:
+            raise SettingsError(f"{folder / 'meta.json'}: {key} is missing.", "Copy meta.json of jobs/fedgin-fedgs.")
+    clients = meta["min_clients"]
+    if isinstance(clients, bool) or not isinstance(clients, int) or clients < 1:
+        raise SettingsError(
+            f"{folder / 'meta.json'}: min_clients should be a whole number of at least 1, found {clients!r}.",
+            "It says how many sites a round needs.",
+        )
+    for app in meta["deploy_map"]:
+        for name in ("config_fed_server.json", "config_fed_client.json"):
+            _read_json(folder / app / "config" / name)
+    return meta, load_settings(Task, folder / TASK_FILE)
+
+
+def stage_job(folder: Path, destination: Path, changes: Sequence[str] = ()) -> Path:
+    """Copy a job and change settings of its task.yaml.
+
+    Args:
+        folder: the job.
+        destination: where the copy goes; replaced when it exists.
+        changes: ``KEY=VALUE`` with dots between the levels of the key.
+
+    Returns:
+        The copy.
+
+    Raises:
+        SettingsError: the job, a change, or the changed task is wrong.
+    """
+    load_job(folder)
+    content = read_yaml(folder / TASK_FILE)
+    for change in changes:
+        set_key(content, change)
+    load_settings(Task, folder / TASK_FILE, content)
+    shutil.rmtree(destination, ignore_errors=True)
+    shutil.copytree(folder, destination)
+    if changes:
+        (destination / TASK_FILE).write_text(yaml.safe_dump(content, sort_keys=False))
+    return destination
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"{path}: no such file.", "A job needs it.") from None
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path}: is not JSON ({error}).", "Mend that line.") from None
+    if not isinstance(content, dict):
+        raise SettingsError(f"{path}: expected a JSON object, found {type(content).__name__}.", "Correct the file.")
+    return content

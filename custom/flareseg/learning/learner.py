@@ -1,0 +1,225 @@
+"""The learner: trains and scores at one place, and knows nothing of federation."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from flareseg.data.cache import Volume
+from flareseg.data.datalist import SplitName
+from flareseg.data.sampling import PatchSampler
+from flareseg.data.site_data import SiteData
+from flareseg.errors import ErrorCode, FlaresegError
+from flareseg.fedgs import CumulativeUpdate
+from flareseg.learning.gradient_scale import GradientScale
+from flareseg.learning.losses import MaskedLoss
+from flareseg.learning.metrics import Score, Scores, dice_by_size, dice_per_label
+from flareseg.learning.predict import Stopped, predict_logits
+from flareseg.learning.seeding import generator
+from flareseg.networks.registry import State, build_network
+from flareseg.task import Task
+from flareseg.transforms import RandGIN
+
+logger = logging.getLogger(__name__)
+
+__all__ = ["Learner", "Stopped", "TrainingResult"]
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What one round of local training gives.
+
+    Attributes:
+        update: G of FedGS for each parameter, float32: the scaled steps added up, to be subtracted.
+        buffers: change of each buffer (batch-norm statistics).
+        steps: optimiser steps done.
+        loss: mean loss over the steps.
+        mean_scale: mean η over the steps; 1 without FedGS.
+        seconds: wall time.
+    """
+
+    update: State
+    buffers: State
+    steps: int
+    loss: float
+    mean_scale: float
+    seconds: float
+
+
+class Learner:
+    """Trains and validates a task's network on a site's data.
+
+    Args:
+        task: what to learn and how.
+        data: the site's prepared volumes.
+        name: the site's name; part of every seed.
+    """
+
+    def __init__(self, task: Task, data: SiteData, name: str) -> None:
+        self.task = task
+        self.data = data
+        self.name = name
+        wanted = data.site.device
+        cuda = torch.cuda.is_available()
+        if wanted == "cuda" and not cuda:
+            raise FlaresegError(
+                "site.yaml: device is cuda, but PyTorch finds no CUDA device.",
+                "Mend the driver or set device: auto.",
+                code=ErrorCode.BAD_SETTINGS,
+            )
+        self.device = torch.device("cuda" if cuda and wanted != "cpu" else "cpu")
+        if self.device.type == "cpu":
+            torch.set_num_threads(data.site.threads)
+        self.network = build_network(task).to(self.device)
+        self.loss = MaskedLoss(task.loss, data.annotated)
+        self.scale = GradientScale(task)
+        self._autocast = torch.autocast(self.device.type, enabled=self.device.type == "cuda")
+
+    def train(
+        self, state: Mapping[str, torch.Tensor], round_number: int, should_stop: Callable[[], bool] = lambda: False
+    ) -> TrainingResult:
+        """Train for the task's number of steps, from given weights.
+
+        The result depends on the weights, the task, the data, the site's name and the round, and on nothing that
+        happened before: a rerun on one machine is the same to the last bit.
+
+        Args:
+            state: weights to start from.
+            round_number: round, from 0; part of the seed and of the learning-rate schedule.
+            should_stop: asked before every batch.
+
+        Raises:
+            Stopped: ``should_stop`` said so.
+            FlaresegError: the loss is no longer finite.
+        """
+        started = time.perf_counter()
+        settings = self.task.training
+        self.network.load_state_dict(state)
+        self.network.train()
+        torch.manual_seed(int(generator(settings.seed, self.name, round_number, "network").integers(2**31)))
+        sampling = generator(settings.seed, self.name, round_number, "sampling")
+        gin = self._gin(round_number)
+        sampler = PatchSampler(
+            self.data.volumes("training"), self.task.patch, settings.foreground, self.data.annotated
+        )
+        optimizer = self._optimizer(round_number)
+        cumulative = CumulativeUpdate(optimizer)
+        losses, scales = [], []
+        for _ in range(settings.steps):
+            if should_stop():
+                raise Stopped
+            images, labels, spacing = sampler.draw(settings.batch_size, sampling)
+            x = torch.from_numpy(images).to(self.device)
+            target = torch.from_numpy(labels).to(self.device)
+            if gin is not None:
+                x = gin.apply_batch(x)
+            optimizer.zero_grad(set_to_none=True)
+            with self._autocast:
+                logits = self.network(x)
+            loss = self.loss(logits, target)
+            loss.backward()
+            scale = self.scale(labels, spacing, self.data.annotated)
+            cumulative.step(scale=scale)
+            losses.append(loss.detach())
+            scales.append(scale)
+        mean_loss = float(torch.stack(losses).mean())
+        if not math.isfinite(mean_loss):
+            raise FlaresegError(
+                f"The training loss of round {round_number} is {mean_loss}.",
+                "Lower optimizer.lr, or look at the intensities with flareseg report --site.",
+                code=ErrorCode.DIVERGED,
+            )
+        names = [name for name, _ in self.network.named_parameters()]
+        return TrainingResult(
+            update={name: value.cpu() for name, value in zip(names, cumulative.update(), strict=True)},
+            buffers={
+                name: value.detach().cpu() - state[name] for name, value in self.network.named_buffers() if name in state
+            },
+            steps=cumulative.steps,
+            loss=mean_loss,
+            mean_scale=float(np.mean(scales)),
+            seconds=time.perf_counter() - started,
+        )
+
+    @torch.no_grad()
+    def validate(
+        self,
+        state: Mapping[str, torch.Tensor],
+        split: SplitName = "validation",
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> Scores:
+        """Score weights on one split: 3D Dice for each volume and label.
+
+        Raises:
+            Stopped: ``should_stop`` said so.
+        """
+        self.network.load_state_dict(state)
+        self.network.eval()
+        annotated = self.data.annotated
+        lesion = self.task.lesion
+        dice: list[list[float]] = []
+        by_size: list[tuple[float, float]] = []
+        losses: list[float] = []
+        for volume in self.data.volumes(split):
+            logits = self.predict(volume, should_stop)
+            target = torch.from_numpy(np.array(volume.label))
+            losses.append(float(self.loss(logits[None], target[None])))
+            prediction = logits > 0
+            dice.append(dice_per_label(prediction[annotated], target[annotated].bool()).tolist())
+            if lesion and self.task.labels.index(lesion.label) in annotated:
+                index = self.task.labels.index(lesion.label)
+                by_size.append(
+                    dice_by_size(prediction[index].numpy(), volume.label[index], volume.spacing, lesion.small_mm)
+                )
+        return Scores(
+            dice={
+                self.task.labels[index]: Score.of(values[position] for values in dice)
+                for position, index in enumerate(annotated)
+            },
+            small=Score.of(small for small, _ in by_size),
+            large=Score.of(large for _, large in by_size),
+            loss=Score.of(losses).mean,
+        )
+
+    @torch.no_grad()
+    def predict(self, volume: Volume, should_stop: Callable[[], bool] = lambda: False) -> torch.Tensor:
+        """Logits of one volume with the weights loaded last, float32 (L, X, Y, Z) on the CPU."""
+        image = torch.from_numpy(np.array(volume.image)).to(self.device)
+        with self._autocast:
+            return predict_logits(self.network, image, self.task, should_stop).cpu()
+
+    def _gin(self, round_number: int) -> RandGIN | None:
+        settings = self.task.gin
+        if settings is None:
+            return None
+        gin = RandGIN(
+            prob=settings.probability,
+            mode=settings.kernels,
+            alpha=settings.mixing,
+            kernel_sizes=settings.kernel_sizes,
+            hidden_channels=settings.hidden_channels,
+            layers=settings.layers,
+        )
+        gin.set_random_state(
+            seed=int(generator(self.task.training.seed, self.name, round_number, "gin").integers(2**32))
+        )
+        return gin
+
+    def _optimizer(self, round_number: int) -> torch.optim.Optimizer:
+        settings = self.task.optimizer
+        lr = settings.lr
+        if settings.schedule == "cosine":
+            lr *= 0.5 * (1 + math.cos(math.pi * round_number / self.task.training.rounds))
+        parameters = self.network.parameters()
+        if settings.name == "sgd":
+            return torch.optim.SGD(
+                parameters, lr=lr, momentum=settings.momentum, weight_decay=settings.weight_decay
+            )
+        kind = torch.optim.AdamW if settings.name == "adamw" else torch.optim.Adam
+        return kind(parameters, lr=lr, weight_decay=settings.weight_decay)

@@ -1,0 +1,43 @@
+"""The training loss: every label by itself, only labels the site has annotated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from monai.losses import DiceLoss
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from flareseg.task import Loss
+
+
+class MaskedLoss(torch.nn.Module):
+    """Soft Dice over the batch plus weighted binary cross-entropy, on sigmoid outputs.
+
+    Args:
+        settings: the loss of the task.
+        annotated: indices of the labels that the site has annotated; the others get no gradient.
+    """
+
+    def __init__(self, settings: Loss, annotated: Sequence[int]) -> None:
+        super().__init__()
+        self.annotated = list(annotated)
+        self.ce_weight = settings.ce_weight if settings.name == "dice_ce" else 0.0
+        self.dice = DiceLoss(sigmoid=True, batch=True)
+
+    def forward(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """Compute the loss.
+
+        Args:
+            logits: (B, L, *spatial).
+            target: (B, L, *spatial) of 0 and 1, any dtype.
+
+        Returns:
+            A scalar.
+        """
+        logits = logits[:, self.annotated].float()
+        target = target[:, self.annotated].float()
+        loss: torch.Tensor = self.dice(logits, target)
+        if self.ce_weight:
+            loss = loss + self.ce_weight * binary_cross_entropy_with_logits(logits, target)
+        return loss

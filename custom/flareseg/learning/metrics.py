@@ -1,0 +1,111 @@
+"""Scores of a model at a site: 3D Dice for each volume, never pooled over patients."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from monai.metrics import compute_dice
+from scipy import ndimage
+
+
+@dataclass(frozen=True)
+class Score:
+    """A mean over volumes with the number of volumes behind it; ``mean`` is NaN where there is none."""
+
+    mean: float
+    volumes: int
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> Score:
+        """Summarise the finite values; NaN marks a volume that has nothing to score."""
+        finite = [value for value in values if math.isfinite(value)]
+        return cls(float(np.mean(finite)) if finite else math.nan, len(finite))
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What validation at a site tells: numbers only.
+
+    Attributes:
+        dice: for each annotated label the mean 3D Dice over volumes.
+        small: Dice of the small targets of the lesion label, over volumes that have any.
+        large: the same for the large targets.
+        loss: mean training loss over volumes.
+    """
+
+    dice: dict[str, Score]
+    small: Score
+    large: Score
+    loss: float
+
+    @property
+    def mean(self) -> float:
+        """Mean Dice over the labels that could be scored, NaN where none could."""
+        return Score.of(score.mean for score in self.dice.values()).mean
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain numbers; NaN becomes None, so that the result is valid JSON."""
+        return _without_nan({**asdict(self), "mean": self.mean})
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def dice_per_label(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Dice of each label in one volume.
+
+    Args:
+        prediction: (L, X, Y, Z) of 0 and 1.
+        target: (L, X, Y, Z) of 0 and 1.
+
+    Returns:
+        (L,) float; NaN where a label is absent from both, 0 where it is predicted but absent in truth.
+    """
+    dice: torch.Tensor = compute_dice(prediction[None], target[None], include_background=True, ignore_empty=False)[0]
+    empty = ~(prediction.flatten(1).any(1) | target.flatten(1).any(1))
+    return torch.where(empty, torch.nan, dice.float())
+
+
+def dice_by_size(
+    prediction: np.ndarray, target: np.ndarray, spacing: np.ndarray, small_mm: float
+) -> tuple[float, float]:
+    """Dice of small and of large targets in one volume.
+
+    Targets are the connected components of the truth. A component is small if the ball of its volume has a diameter
+    below ``small_mm``. Each predicted voxel belongs to the nearest component, so it counts once.
+
+    Args:
+        prediction: (X, Y, Z) of 0 and 1.
+        target: (X, Y, Z) of 0 and 1.
+        spacing: (3,) voxel size in mm.
+        small_mm: bound in mm.
+
+    Returns:
+        Dice of small and of large targets, NaN where the volume has none of that size.
+    """
+    components, count = ndimage.label(target, structure=np.ones((3, 3, 3)))
+    if count == 0:
+        return math.nan, math.nan
+    volumes = np.bincount(components.ravel(), minlength=count + 1)[1:] * float(np.prod(spacing))
+    small = np.concatenate([[False], np.cbrt(6 * volumes / np.pi) < small_mm])
+    nearest = ndimage.distance_transform_edt(
+        components == 0, sampling=spacing, return_distances=False, return_indices=True
+    )
+    owner = components[tuple(nearest)]
+    predicted = prediction.astype(bool)
+    dice = []
+    for wanted in (small, ~small & (np.arange(count + 1) > 0)):
+        if not wanted.any():
+            dice.append(math.nan)
+            continue
+        truth, found = wanted[components], predicted & wanted[owner]
+        dice.append(2.0 * float((truth & found).sum()) / float(truth.sum() + found.sum()))
+    return dice[0], dice[1]

@@ -1,0 +1,1 @@
+"""A federation on one machine: NVFlare's POC mode in a workspace of its own."""

@@ -1,0 +1,104 @@
+"""The processes and ports of one POC workspace, and of no other."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from pathlib import Path
+
+import psutil
+
+_DEFAULT_PORTS = (8002, 8003)
+
+
+def processes_of(workspace: Path) -> list[psutil.Process]:
+    """Processes, other than this one and its ancestors, whose command line names a path below the workspace."""
+    mark = f"{workspace.resolve()}{os.sep}"
+    own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
+    found = []
+    for process in psutil.process_iter(["pid", "cmdline"]):
+        if process.pid not in own and any(mark in part for part in process.info["cmdline"] or ()):
+            found.append(process)
+    return found
+
+
+def end_processes(workspace: Path, patience: float = 10.0) -> list[int]:
+    """End what is left of a workspace: wait, then terminate, then kill.
+
+    Args:
+        workspace: the POC workspace.
+        patience: seconds to wait before terminating.
+
+    Returns:
+        Process ids that had to be terminated.
+    """
+    deadline = time.monotonic() + patience
+    while (left := processes_of(workspace)) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    # sub_start.sh restarts what it watches: it goes first
+    left.sort(key=lambda process: "sub_start.sh" not in " ".join(_command(process)))
+    for process in left:
+        _quietly(process.terminate)
+    _, stubborn = psutil.wait_procs(left, timeout=5)
+    for process in stubborn:
+        _quietly(process.kill)
+    psutil.wait_procs(stubborn, timeout=5)
+    return [process.pid for process in left]
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return list(process.cmdline())
+    except psutil.Error:
+        return []
+
+
+def _quietly(action: object) -> None:
+    try:
+        action()  # type: ignore[operator]
+    except psutil.NoSuchProcess:
+        return
+
+
+def port_is_free(port: int) -> bool:
+    """Whether a server could listen on the port of this machine."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("", port))
+        except OSError:
+            return False
+    return True
+
+
+def port_owner(port: int) -> str:
+    """Who listens on a port, as ``name (pid N)``; ``another process`` where the system does not tell."""
+    try:
+        for connection in psutil.net_connections("tcp"):
+            if connection.laddr and connection.laddr.port == port and connection.pid:
+                return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
+    except psutil.Error:
+        pass
+    return "another process"
+
+
+def choose_ports() -> tuple[tuple[int, int], list[str]]:
+    """Choose the server's two ports: NVFlare's own where they are free, others where not.
+
+    Returns:
+        The ports for training and for admins, and what to tell the user.
+    """
+    ports, messages = [], []
+    for wanted in _DEFAULT_PORTS:
+        port = wanted if port_is_free(wanted) else _free_port()
+        if port != wanted:
+            messages.append(f"Port {wanted} is used by {port_owner(wanted)}; using {port} instead.")
+        ports.append(port)
+    return (ports[0], ports[1]), messages
+
+
+def _free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind(("", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,279 @@
+"""The facts of a run, worked out from its record: what ``report.json`` holds and ``report.html`` shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from statistics import median
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from flareseg.flare.messages import ScoresMessage
+from flareseg.flare.record import RoundRecord, RunRecord
+from flareseg.report.participation import Shortfall, State, all_sites, shortfalls, state_of, subset_reason
+from flareseg.report.record_file import load_record, task_of
+from flareseg.report.scores import ScoreRow, score_row
+from flareseg.report.words import (
+    aggregation_in_words,
+    fedgs_in_words,
+    gin_in_words,
+    network_in_words,
+    training_in_words,
+)
+from flareseg.task import Task
+
+__all__ = ["ReportFacts", "load_record", "report_facts"]
+
+_UNKNOWN = "unknown"
+
+
+class WorstSite(BaseModel):
+    """The site with the lowest mean Dice over the organs on its test set."""
+
+    site: str
+    dice: float
+
+
+class RoundFacts(BaseModel):
+    """One round; ``executor_seconds`` is the longest time a site's executor took."""
+
+    round: int
+    expected: list[str]
+    accepted: list[str]
+    refused: dict[str, str]
+    failed: dict[str, str]
+    late: list[str]
+    absent: list[str]
+    states: dict[str, State]
+    closed: bool
+    seconds: float
+    executor_seconds: float | None
+    overhead_seconds: float | None
+    bytes_sent: int
+    bytes_received: int
+
+
+class ScorePoint(BaseModel):
+    """Validation scores of the global model after ``rounds_done`` rounds, at one site."""
+
+    rounds_done: int
+    dice: dict[str, float | None]
+    small: float | None
+    large: float | None
+    loss: float | None
+
+
+class TrainingPoint(BaseModel):
+    """What a site's training told in one round."""
+
+    round: int
+    loss: float | None
+    mean_scale: float | None
+
+
+class SiteCurves(BaseModel):
+    """One site over the rounds; the last score is that of the last aggregate."""
+
+    scores: list[ScorePoint]
+    training: list[TrainingPoint]
+
+
+class ModelFacts(BaseModel):
+    """A kept model; ``validation`` is the mean Dice over all labels at each site, ``mean`` that over the sites."""
+
+    name: str
+    rounds_done: int | None
+    score: float | None
+    validation: dict[str, float | None]
+    mean: float | None
+    winner: bool
+
+
+class ReportFacts(BaseModel):
+    """All that the report says. ``dice`` and its kin map a modality to a mean of the winner on the test sets."""
+
+    status: Literal["complete", "subset", "failed"]
+    reason: str
+    job_id: str
+    job_name: str
+    dice: dict[str, float | None]
+    lesion_dice: dict[str, float | None]
+    small_dice: dict[str, float | None]
+    large_dice: dict[str, float | None]
+    worst_site: WorstSite | None
+    round_overhead_seconds: float | None
+    winner: str | None
+    task_name: str
+    labels: list[str]
+    organs: list[str]
+    lesion: str | None
+    small_mm: float | None
+    sites: dict[str, str]
+    test_by_modality: list[ScoreRow]
+    test_by_site: list[ScoreRow]
+    models: list[ModelFacts]
+    rounds_planned: int
+    rounds: list[RoundFacts]
+    curves: dict[str, SiteCurves]
+    shortfalls: list[Shortfall]
+    min_clients: int
+    started: str
+    seconds: float
+    bytes_sent: int
+    bytes_received: int
+    seed: int
+    versions: dict[str, str]
+    task_digest: str
+    settings: dict[str, str]
+    task: dict[str, Any]
+
+    @property
+    def rounds_done(self) -> int:
+        """Rounds that were closed."""
+        return sum(item.closed for item in self.rounds)
+
+    def to_json(self) -> str:
+        """Strict JSON: what is not known is null, never NaN."""
+        return self.model_dump_json(indent=1) + "\n"
+
+
+def report_facts(record: RunRecord) -> ReportFacts:
+    """Work out the facts of a run.
+
+    Means of a modality are over its volumes: a label's means of several sites are weighted by their volumes. The mean
+    over organs is then unweighted. A record that still says running was never finished, so the run failed.
+
+    Raises:
+        SettingsError: the record holds a task that this version cannot read.
+    """
+    task = task_of(record)
+    names = sorted({*all_sites(record.rounds), *record.modalities, *record.evaluation.testing})
+    sites = {name: str(record.modalities.get(name, _UNKNOWN)) for name in names}
+    missing = shortfalls(record.rounds, record.evaluation)
+    by_modality, by_site = _test_scores(record.evaluation.testing, sites, task)
+    rounds = [_round(item, names) for item in record.rounds]
+    overhead = [item.overhead_seconds for item in rounds if item.overhead_seconds is not None]
+    worst = min(((row.organs, row.name) for row in by_site if row.organs is not None), default=None)
+    return ReportFacts(
+        status="failed" if record.status == "running" else record.status,
+        reason=_reason(record, missing),
+        job_id=record.job_id,
+        job_name=record.job_name,
+        dice={row.name: row.organs for row in by_modality},
+        lesion_dice={row.name: row.lesion.dice for row in by_modality},
+        small_dice={row.name: row.small.dice for row in by_modality},
+        large_dice={row.name: row.large.dice for row in by_modality},
+        worst_site=WorstSite(site=worst[1], dice=worst[0]) if worst else None,
+        round_overhead_seconds=median(overhead) if overhead else None,
+        winner=record.evaluation.winner,
+        task_name=task.name,
+        labels=list(task.labels),
+        organs=list(task.organs),
+        lesion=task.lesion.label if task.lesion else None,
+        small_mm=task.lesion.small_mm if task.lesion else None,
+        sites=sites,
+        test_by_modality=by_modality,
+        test_by_site=by_site,
+        models=_models(record),
+        rounds_planned=task.training.rounds,
+        rounds=rounds,
+        curves={site: _curves(site, record) for site in names},
+        shortfalls=missing,
+        min_clients=record.min_clients,
+        started=datetime.fromtimestamp(record.started, timezone.utc).isoformat(timespec="seconds"),
+        seconds=record.finished - record.started if record.finished else sum(item.seconds for item in rounds),
+        bytes_sent=sum(item.bytes_sent for item in rounds),
+        bytes_received=sum(item.bytes_received for item in rounds),
+        seed=task.training.seed,
+        versions=record.versions,
+        task_digest=record.task_digest,
+        settings={
+            "GIN": gin_in_words(task),
+            "FedGS": fedgs_in_words(task),
+            "Training": training_in_words(task),
+            "Network": network_in_words(task),
+            "Aggregation": aggregation_in_words(task, record.min_clients),
+        },
+        task=record.task,
+    )
+
+
+def _reason(record: RunRecord, missing: Sequence[Shortfall]) -> str:
+    if record.status == "running":
+        done = sum(1 for item in record.rounds if item.seconds)
+        return record.reason or (
+            f"The run was never finished: its record ends after {done} of {record.task['training']['rounds']} rounds "
+            "and still says running."
+        )
+    return record.reason or ("" if record.status == "complete" else subset_reason(missing))
+
+
+def _test_scores(
+    testing: Mapping[str, ScoresMessage], sites: Mapping[str, str], task: Task
+) -> tuple[list[ScoreRow], list[ScoreRow]]:
+    by_site = [score_row(site, sites[site], [testing[site]], task) for site in sorted(testing)]
+    by_modality = [
+        score_row(modality, modality, [testing[site] for site in sorted(testing) if sites[site] == modality], task)
+        for modality in sorted(set(sites.values()))
+        if modality != _UNKNOWN or any(sites[site] == _UNKNOWN for site in testing)
+    ]
+    return by_modality, by_site
+
+
+def _round(item: RoundRecord, names: Sequence[str]) -> RoundFacts:
+    content = item.model_dump(include={"round", "expected", "accepted", "refused", "late", "absent", "seconds"})
+    return RoundFacts(
+        **content,
+        failed={site: str(error) for site, error in item.failed.items()},
+        states={site: state_of(item, site) for site in names},
+        closed=item.seconds > 0,
+        executor_seconds=max((report.seconds for report in item.sites.values()), default=None),
+        overhead_seconds=item.overhead_seconds,
+        bytes_sent=item.bytes_sent,
+        bytes_received=item.bytes_received,
+    )
+
+
+def _models(record: RunRecord) -> list[ModelFacts]:
+    models = []
+    for name in sorted({*record.models, *record.evaluation.validation}):
+        note, scores = record.models.get(name), record.evaluation.validation.get(name, {})
+        means = {site: scores[site].mean for site in sorted(scores)}
+        known = [value for value in means.values() if value is not None]
+        models.append(
+            ModelFacts(
+                name=name,
+                rounds_done=note.rounds_done if note else None,
+                score=note.score if note else None,
+                validation=means,
+                mean=sum(known) / len(known) if known else None,
+                winner=name == record.evaluation.winner,
+            )
+        )
+    return models
+
+
+def _curves(site: str, record: RunRecord) -> SiteCurves:
+    scored = [(item.round, item.sites[site].scores) for item in record.rounds if site in item.sites]
+    last = record.models.get("last")
+    if last is not None:
+        scored.append((last.rounds_done, record.evaluation.validation.get("last", {}).get(site)))
+    return SiteCurves(
+        scores=[
+            ScorePoint(
+                rounds_done=rounds_done,
+                dice={label: score.mean for label, score in scores.dice.items()},
+                small=scores.small.mean,
+                large=scores.large.mean,
+                loss=scores.loss,
+            )
+            for rounds_done, scores in scored
+            if scores is not None
+        ],
+        training=[
+            TrainingPoint(round=item.round, loss=item.sites[site].loss, mean_scale=item.sites[site].mean_scale)
+            for item in record.rounds
+            if site in item.sites
+        ],
+    )

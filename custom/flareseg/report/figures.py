@@ -1,0 +1,133 @@
+"""Chart panels as inline SVG: small, one subject each, so that they stack on a narrow screen."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import matplotlib as mpl
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+SITE_COLORS = ("#0a62b0", "#c2490a", "#0e7a52", "#7b3fb5", "#a3195b", "#5c6b00", "#00758a", "#6b4a2f")
+SMALL_COLOR, LARGE_COLOR = "#a3195b", "#0a62b0"
+WORK_COLOR, OVERHEAD_COLOR = "#7fa8cf", "#c2490a"
+SENT_COLOR, RECEIVED_COLOR = "#5b7f9f", "#b3c7d9"
+INK, GRID = "#3d4852", "#e3e7eb"
+
+_STYLE = {
+    "svg.fonttype": "none",  # text stays text: the page's own font, searchable, small
+    "font.size": 9.5,
+    "text.color": INK,
+    "axes.edgecolor": "#b8c1ca",
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.major.size": 3,
+    "ytick.major.size": 0,
+}
+_SIZE = (3.5, 2.15)
+_FEW_POINTS = 12
+
+
+@dataclass(frozen=True)
+class Series:
+    """A line or a layer of bars; None in ``y`` leaves a gap."""
+
+    name: str
+    color: str
+    x: Sequence[float]
+    y: Sequence[float | None]
+    dashed: bool = False
+
+
+def line_panel(
+    title: str,
+    series: Sequence[Series],
+    *,
+    key: str,
+    x_label: str,
+    x_limit: float,
+    y_limits: tuple[float, float] | None = None,
+) -> Markup:
+    """Draw lines over rounds.
+
+    Args:
+        title: shown above and read out.
+        series: the lines; their legend is the page's.
+        key: unique in the page; keeps the SVG's inner names apart.
+        x_label: unit of the x axis.
+        x_limit: last value of the x axis, the same for panels side by side.
+        y_limits: fixed range, else chosen by the values.
+    """
+    with mpl.rc_context(_STYLE):
+        figure, axes = _panel(title, x_label)
+        for line in series:
+            values = [float("nan") if value is None else value for value in line.y]
+            axes.plot(
+                line.x,
+                values,
+                color=line.color,
+                linewidth=1.7,
+                linestyle=(0, (4, 1.6)) if line.dashed else "-",
+                marker="o" if len(line.x) <= _FEW_POINTS else None,
+                markersize=3.5,
+                label=line.name,
+            )
+        axes.set_xlim(0, max(x_limit, 1))
+        if y_limits:
+            axes.set_ylim(*y_limits)
+        else:
+            axes.margins(y=0.12)
+        return _svg(figure, title, key)
+
+
+def bar_panel(title: str, layers: Sequence[Series], *, key: str, x_label: str, y_label: str) -> Markup:
+    """Draw stacked bars over rounds; see :func:`line_panel` for the arguments."""
+    with mpl.rc_context(_STYLE):
+        figure, axes = _panel(title, x_label)
+        base = [0.0] * max((len(layer.x) for layer in layers), default=0)
+        for layer in layers:
+            heights = [value or 0.0 for value in layer.y]
+            axes.bar(layer.x, heights, bottom=base, color=layer.color, width=0.8, label=layer.name)
+            base = [below + height for below, height in zip(base, heights, strict=True)]
+        axes.set_ylabel(y_label)
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
+        return _svg(figure, title, key)
+
+
+def _panel(title: str, x_label: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=_SIZE, layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_title(title, loc="left", fontsize=10.5, fontweight="bold", parse_math=False)
+    axes.set_xlabel(x_label)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    return figure, axes
+
+
+def _svg(figure: Figure, title: str, key: str) -> Markup:
+    stream = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": key}):
+        FigureCanvasSVG(figure).print_svg(
+            stream, metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
+        )
+    drawing = stream.getvalue()
+    drawing = drawing[drawing.index("<svg") :]
+    drawing = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", drawing)  # of no use inside HTML
+    drawing = re.sub(r'\bid="', f'id="{key}-', drawing)
+    drawing = drawing.replace("url(#", f"url(#{key}-").replace('href="#', f'href="#{key}-')
+    label = Markup('role="img" aria-label="{}"').format(title)
+    return Markup(drawing.replace("<svg ", f"<svg {label} ", 1))  # noqa: S704 - matplotlib escapes its text

@@ -1,0 +1,106 @@
+"""``site.yaml``: where a site's data is and what its labels mean. It never leaves the site's ``local`` folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from flareseg.errors import SettingsError
+from flareseg.settings import Settings, load_settings
+from flareseg.task import Fraction, Modality, Task
+
+LabelValues = Annotated[tuple[int, ...], Field(min_length=1)]
+
+
+class Split(Settings):
+    """Shares of the cases held out; used with patterns only, as a datalist says it itself."""
+
+    validation: Fraction = 0.2
+    testing: Fraction = 0.2
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _leaves_training(self) -> Split:
+        if self.validation + self.testing >= 1:
+            raise ValueError("validation and testing together should be less than 1")
+        return self
+
+
+class DataSource(Settings):
+    """Either two glob patterns below ``root`` or a MONAI datalist JSON in it."""
+
+    root: Path
+    images: str | None = None
+    labels: str | None = None
+    datalist: str | None = None
+    split: Split = Split()
+
+    @model_validator(mode="after")
+    def _one_way(self) -> DataSource:
+        patterns = self.images is not None and self.labels is not None
+        if patterns == (self.datalist is not None) or (self.images is None) != (self.labels is None):
+            raise ValueError("give either images and labels (glob patterns) or datalist (a file)")
+        return self
+
+
+class Scale(Settings):
+    """Stored value to HU or raw MR value: ``slope * stored + intercept``, for images that hold neither."""
+
+    slope: float = 1.0
+    intercept: float = 0.0
+
+
+class Site(Settings):
+    """The whole of ``site.yaml``."""
+
+    modality: Modality
+    data: DataSource
+    labels: dict[str, LabelValues | None]
+    """Task label to the site's own values; null where the site has not annotated it."""
+    intensity: Scale = Scale()
+    cache: Path | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: Annotated[int, Field(ge=1)] = 1
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _single_value(cls, labels: object) -> object:
+        if not isinstance(labels, dict):
+            return labels
+        return {name: (value,) if isinstance(value, int) else value for name, value in labels.items()}
+
+
+def load_site(path: Path) -> Site:
+    """Read and check a ``site.yaml``; a relative ``data.root`` or ``cache`` is taken from the file's folder.
+
+    Raises:
+        SettingsError: naming the file, the key, what was expected and what was found.
+    """
+    site = load_settings(Site, path)
+    root = (path.parent / site.data.root.expanduser()).resolve()
+    cache = None if site.cache is None else (path.parent / site.cache.expanduser()).resolve()
+    return site.model_copy(update={"data": site.data.model_copy(update={"root": root}), "cache": cache})
+
+
+def check_site_fits(site: Site, task: Task, path: Path) -> None:
+    """Check that a site can take part in a task.
+
+    Raises:
+        SettingsError: the task does not know the site's modality, or site and task differ in their labels.
+    """
+    if site.modality not in task.modalities:
+        raise SettingsError(
+            f"{path}: modality is {site.modality}, the task {task.name} takes {', '.join(sorted(task.modalities))}.",
+            "Ask the lead for a job with this modality.",
+        )
+    missing, unknown = sorted(set(task.labels) - set(site.labels)), sorted(set(site.labels) - set(task.labels))
+    if missing or unknown:
+        raise SettingsError(
+            f"{path}: labels should name {', '.join(task.labels)}; missing: {', '.join(missing) or 'none'}, "
+            f"unknown: {', '.join(unknown) or 'none'}.",
+            "Add each missing label with the site's own values, or null where it was never annotated.",
+        )
+    if all(values is None for values in site.labels.values()):
+        raise SettingsError(f"{path}: every label is null.", "A site needs at least one annotated label to train.")

@@ -1,0 +1,179 @@
+"""GIN as random transforms, after MONAI's conventions."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.config.type_definitions import NdarrayOrTensor
+from monai.data.meta_obj import get_track_meta
+from monai.transforms import MapTransform, RandomizableTransform
+from monai.utils import convert_to_tensor
+from monai.utils.enums import TransformBackends
+from torch import Tensor
+
+from flareseg.transforms.gin import gin
+
+MODES = ("per_sample", "per_batch")
+
+
+class RandGIN(RandomizableTransform):
+    r"""Random Global Intensity Non-linear augmentation: see :func:`flareseg.transforms.gin`.
+
+    Ouyang et al., "Causality-Inspired Single-Source Domain Generalization for Medical Image Segmentation", IEEE TMI
+    2023; in federation: Nagaraju et al., "FedGIN", arXiv 2508.05137. Weights and shifts come from N(0, 1), the kernel
+    size of each layer, common to the batch, from ``kernel_sizes``, the mix of each sample from U(alpha).
+
+    Called on one image, shape (C, \*spatial), it is an array transform; ``apply_batch`` takes a batch
+    (B, C, \*spatial) on its device, as in training. All draws are made by ``self.R`` on the CPU, so they are the same
+    on every device. Images should be normalised.
+
+    Args:
+        prob: probability of each sample to be changed. The others stay as they are, to the last bit.
+        mode: "per_sample" draws weights and shifts for each sample (Ouyang et al.), "per_batch" once for a batch
+            (FedGIN's code), which also gives the slices of a volume one look.
+        alpha: range of the mix, within [0, 1].
+        kernel_sizes: odd sizes to draw from.
+        hidden_channels: channels between the layers.
+        layers: number of layers.
+
+    Raises:
+        ValueError: when a setting is out of range.
+    """
+
+    backend = [TransformBackends.TORCH]  # noqa: RUF012 (MONAI's way to say what a transform works on)
+
+    def __init__(
+        self,
+        prob: float = 1.0,
+        mode: str = "per_sample",
+        alpha: tuple[float, float] = (0.0, 1.0),
+        kernel_sizes: Sequence[int] = (1, 3),
+        hidden_channels: int = 2,
+        layers: int = 4,
+    ) -> None:
+        if not 0 <= prob <= 1:
+            raise ValueError(f"prob should be in [0, 1], got {prob}.")
+        if mode not in MODES:
+            raise ValueError(f"mode should be one of {', '.join(MODES)}, got {mode!r}.")
+        if len(alpha) != 2 or not 0 <= alpha[0] <= alpha[1] <= 1:
+            raise ValueError(f"alpha should be a range (low, high) within [0, 1], got {tuple(alpha)}.")
+        if not kernel_sizes or any(size < 1 or size % 2 == 0 for size in kernel_sizes):
+            raise ValueError(f"kernel_sizes should be odd and no less than 1, got {tuple(kernel_sizes)}.")
+        if hidden_channels < 1:
+            raise ValueError(f"hidden_channels should be no less than 1, got {hidden_channels}.")
+        if layers < 1:
+            raise ValueError(f"layers should be no less than 1, got {layers}.")
+        super().__init__(prob)
+        self.mode = mode
+        self.alpha = alpha
+        self.kernel_sizes = tuple(kernel_sizes)
+        self.hidden_channels = hidden_channels
+        self.layers = layers
+        self._chosen = np.zeros(0, dtype=np.int64)
+        self._kernels: list[Tensor] = []
+        self._shifts: list[Tensor] = []
+        self._mix = torch.zeros(0)
+
+    def randomize(self, data: Sequence[int]) -> None:
+        r"""Draw for a batch. How many numbers are drawn does not depend on which samples are chosen.
+
+        Args:
+            data: shape of the batch, (B, C, \*spatial).
+        """
+        batch, channels, *spatial = data
+        self._chosen = np.flatnonzero(self.R.random_sample(batch) < self.prob)
+        self._do_transform = self._chosen.size > 0
+        self._mix = _float(self.R.uniform(*self.alpha, size=batch))
+        networks = batch if self.mode == "per_sample" else 1
+        widths = [channels, *[self.hidden_channels] * (self.layers - 1), channels]
+        sizes = self.R.choice(self.kernel_sizes, self.layers)
+        self._kernels, self._shifts = [], []
+        for into, out, size in zip(widths, widths[1:], sizes, strict=False):
+            self._kernels.append(_float(self.R.standard_normal((networks, out, into, *[size] * len(spatial)))))
+            self._shifts.append(_float(self.R.standard_normal((networks, out))))
+
+    def __call__(self, img: NdarrayOrTensor, randomize: bool = True) -> NdarrayOrTensor:
+        r"""Transform one image, shape (C, \*spatial) with two or three spatial axes, floating point."""
+        img = convert_to_tensor(img, track_meta=get_track_meta())
+        return self.apply_batch(img.unsqueeze(0), randomize)[0]
+
+    def apply_batch(self, images: Tensor, randomize: bool = True) -> Tensor:
+        r"""Transform a batch, shape (B, C, \*spatial), on its device; its dtype is kept, and so is ``images`` itself."""
+        if randomize:
+            self.randomize(images.shape)
+        if not self._do_transform:
+            return images
+        if len(self._chosen) == images.shape[0]:
+            return _transform(images, self._kernels, self._shifts, self._mix)
+        chosen = torch.from_numpy(self._chosen)
+        kernels, shifts = (
+            [draw[chosen] if self.mode == "per_sample" else draw for draw in draws]
+            for draws in (self._kernels, self._shifts)
+        )
+        where = chosen.to(images.device)
+        changed = _transform(images.index_select(0, where), kernels, shifts, self._mix[chosen])
+        return images.index_copy(0, where, changed)
+
+
+class RandGINd(MapTransform, RandomizableTransform):
+    """Dictionary form of :class:`RandGIN`: all keys get the same draws.
+
+    Args:
+        keys: keys of the images, each of shape (C, H, W) or (C, D, H, W) with the same number of channels and axes.
+        prob: see :class:`RandGIN`, as for the rest.
+        mode: see there.
+        alpha: see there.
+        kernel_sizes: see there.
+        hidden_channels: see there.
+        layers: see there.
+        allow_missing_keys: whether a key may be missing.
+    """
+
+    backend = RandGIN.backend
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        prob: float = 1.0,
+        mode: str = "per_sample",
+        alpha: tuple[float, float] = (0.0, 1.0),
+        kernel_sizes: Sequence[int] = (1, 3),
+        hidden_channels: int = 2,
+        layers: int = 4,
+        allow_missing_keys: bool = False,
+    ) -> None:
+        MapTransform.__init__(self, keys, allow_missing_keys)
+        RandomizableTransform.__init__(self, prob)
+        self.gin = RandGIN(prob, mode, alpha, kernel_sizes, hidden_channels, layers)
+
+    def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> RandGINd:
+        """Seed the draws."""
+        super().set_random_state(seed, state)
+        self.gin.set_random_state(seed, state)
+        return self
+
+    def __call__(self, data: Mapping[Hashable, NdarrayOrTensor]) -> dict[Hashable, Any]:
+        """Transform the images under the keys."""
+        result = dict(data)
+        first = self.first_key(result)
+        if first == ():
+            return result
+        self.gin.randomize((1, *result[first].shape))
+        for key in self.key_iterator(result):
+            result[key] = self.gin(result[key], randomize=False)
+        return result
+
+
+def _float(values: np.ndarray) -> Tensor:
+    return torch.from_numpy(values.astype(np.float32))
+
+
+def _transform(images: Tensor, kernels: list[Tensor], shifts: list[Tensor], mix: Tensor) -> Tensor:
+    """``gin`` on the plain tensor, for speed; the result carries what ``images`` carried."""
+    plain = images.as_tensor() if hasattr(images, "as_tensor") else images
+    changed = gin(plain, kernels, shifts, mix)
+    return changed.as_subclass(type(images)).copy_meta_from(images) if plain is not images else changed
