@@ -139,9 +139,8 @@ class PocWorkspace:
         return end_processes(self.poc)
 
     def _nvflare(self, *arguments: str) -> None:
-        environment = os.environ | {
+        environment = {k: v for k, v in os.environ.items() if k != "NVFLARE_HOME"} | {
             "HOME": str(self.home),
-            "NVFLARE_HOME": str(self.home),
             "NVFLARE_POC_WORKSPACE": str(self.poc),
             "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
             "PYTHONWARNINGS": "ignore",

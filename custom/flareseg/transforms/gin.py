@@ -193,8 +193,8 @@ class _Layer:
         """Write the layer, before its leaky ReLU, into ``target``; what falls on the padding is left arbitrary."""
         height, width = grid[-2:]
         bands = math.prod(grid[:-1]) // _ROWS
-        matrices = [self._each(matrix, samples, bands) for matrix in self.matrices]
-        start = self._each(self.start, samples, bands)
+        matrices = [_each_band(matrix, samples, count, bands) for matrix in self.matrices]
+        start = _each_band(self.start, samples, count, bands)
         size = _ROWS * self.out * width
         total = count * bands
         # A group of several samples fits the cache as a whole, and has matrices of its own for each band.
@@ -214,9 +214,10 @@ class _Layer:
                 rows = source.as_strided(shape, (_ROWS * row, width, 1), origin + first * _ROWS * row)
                 result.baddbmm_(matrix[:many], rows)
 
-    @staticmethod
-    def _each(values: Tensor, samples: slice, bands: int) -> Tensor:
-        """Repeat the values of each sample, (B or 1, M, N), for each of its bands."""
-        if values.shape[0] > 1:
-            values = values[samples]
-        return values.unsqueeze(1).expand(-1, bands, -1, -1).reshape(-1, *values.shape[1:])
+
+def _each_band(values: Tensor, samples: slice, count: int, bands: int) -> Tensor:
+    """The values of each sample, (B or 1, M, N), once for each of its bands; without a copy where all are the same."""
+    if values.shape[0] > 1:
+        values = values[samples]
+    rows = values.shape[1:]
+    return values.unsqueeze(1).expand(count, bands, *rows).reshape(count * bands, *rows)

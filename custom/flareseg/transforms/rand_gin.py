@@ -11,7 +11,7 @@ from monai.config import KeysCollection
 from monai.config.type_definitions import NdarrayOrTensor
 from monai.data.meta_obj import get_track_meta
 from monai.transforms import MapTransform, RandomizableTransform
-from monai.utils import convert_to_tensor
+from monai.utils import convert_to_dst_type, convert_to_tensor
 from monai.utils.enums import TransformBackends
 from torch import Tensor
 
@@ -102,21 +102,22 @@ class RandGIN(RandomizableTransform):
         return self.apply_batch(img.unsqueeze(0), randomize)[0]
 
     def apply_batch(self, images: Tensor, randomize: bool = True) -> Tensor:
-        r"""Transform a batch, shape (B, C, \*spatial), on its device; its dtype is kept, and so is ``images`` itself."""
+        r"""Transform a batch, shape (B, C, \*spatial), on its device; ``images`` and its dtype stay as they are."""
         if randomize:
             self.randomize(images.shape)
         if not self._do_transform:
             return images
-        if len(self._chosen) == images.shape[0]:
-            return _transform(images, self._kernels, self._shifts, self._mix)
-        chosen = torch.from_numpy(self._chosen)
-        kernels, shifts = (
-            [draw[chosen] if self.mode == "per_sample" else draw for draw in draws]
-            for draws in (self._kernels, self._shifts)
-        )
-        where = chosen.to(images.device)
-        changed = _transform(images.index_select(0, where), kernels, shifts, self._mix[chosen])
-        return images.index_copy(0, where, changed)
+        plain = convert_to_tensor(images, track_meta=False)
+        if len(self._chosen) == plain.shape[0]:
+            result = gin(plain, self._kernels, self._shifts, self._mix)
+        else:
+            chosen = torch.from_numpy(self._chosen)
+            own = chosen if self.mode == "per_sample" else slice(None)
+            kernels, shifts = ([draw[own] for draw in draws] for draws in (self._kernels, self._shifts))
+            where = chosen.to(plain.device)
+            changed = gin(plain.index_select(0, where), kernels, shifts, self._mix[chosen])
+            result = plain.index_copy(0, where, changed)
+        return convert_to_dst_type(result, images)[0]
 
 
 class RandGINd(MapTransform, RandomizableTransform):
@@ -170,10 +171,3 @@ class RandGINd(MapTransform, RandomizableTransform):
 
 def _float(values: np.ndarray) -> Tensor:
     return torch.from_numpy(values.astype(np.float32))
-
-
-def _transform(images: Tensor, kernels: list[Tensor], shifts: list[Tensor], mix: Tensor) -> Tensor:
-    """``gin`` on the plain tensor, for speed; the result carries what ``images`` carried."""
-    plain = images.as_tensor() if hasattr(images, "as_tensor") else images
-    changed = gin(plain, kernels, shifts, mix)
-    return changed.as_subclass(type(images)).copy_meta_from(images) if plain is not images else changed

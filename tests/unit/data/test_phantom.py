@@ -73,8 +73,8 @@ def test_case_is_independent_of_process_and_hash_seed():
 
 def test_case_rng_is_stable():
     # Integers only: the same on every machine and numpy version (NEP 19 keeps bit generators' streams).
-    assert case_rng(0, "ct-a", 0).bit_generator.random_raw() == RAW
-    assert case_rng(0, "ct-a", 1).bit_generator.random_raw() != RAW
+    assert case_rng(0, "ct-a", 0).bit_generator.random_raw() == 3982198149416631352
+    assert case_rng(0, "ct-a", 1).bit_generator.random_raw() != 3982198149416631352
 
 
 def test_unknown_modality_is_refused():
@@ -214,8 +214,7 @@ def test_mr_is_no_monotonic_map_of_ct(cases):
         core, mr_core = (ndimage.binary_erosion(lab == 5) for lab in (labels, mr_labels))
         if core.sum() >= 10 and mr_core.sum() >= 10:
             fluidlike.append(
-                np.median(ct[core]) < median(ct, labels, 1)
-                and np.median(mr[mr_core]) > 1.2 * median(mr, mr_labels, 1)
+                np.median(ct[core]) < median(ct, labels, 1) and np.median(mr[mr_core]) > 1.2 * median(mr, mr_labels, 1)
             )
         # In CT the liver is at least half as bright above water as the spleen; in MR it is always clearly darker.
         air.append(median(mr, mr_labels, 1) / median(mr, mr_labels, 2))
@@ -262,7 +261,11 @@ def test_headers(folder):
 
 def test_descriptions(folder):
     datalist = json.loads((folder / "datalist.json").read_text())
-    assert {split: len(entries) for split, entries in datalist.items()} == {"training": 2, "validation": 1, "testing": 1}
+    assert {split: len(entries) for split, entries in datalist.items()} == {
+        "training": 2,
+        "validation": 1,
+        "testing": 1,
+    }
     assert datalist["training"][0] == {"image": "images/case-000.nii.gz", "label": "labels/case-000.nii.gz"}
     for entry in sum(datalist.values(), []):
         assert (folder / entry["image"]).is_file()

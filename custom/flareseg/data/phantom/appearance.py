@@ -115,8 +115,9 @@ def render_ct(tissue: NDArray[np.uint8], grid: Grid, rng: np.random.Generator) -
 def render_mr(tissue: NDArray[np.uint8], grid: Grid, rng: np.random.Generator) -> NDArray[np.int16]:
     """Scan a tissue map by T2-weighted spin-echo MR.
 
-    The signal is PD · (1 − exp(−TR/T1)) · exp(−TE/T2). Scans differ in TE, TR, fat suppression (half of them have it), tissue parameters,
-    gain, bias field, texture and noise. Noise is Rician: the modulus of a complex signal with normal noise.
+    The signal is PD · (1 − exp(−TR/T1)) · exp(−TE/T2). Scans differ in TE, TR, fat suppression (half of them have
+    it), tissue parameters, gain, bias field, texture and noise. Noise is Rician: the modulus of a complex signal
+    with normal noise.
 
     Args:
         tissue: (x, y, z) tissue map.

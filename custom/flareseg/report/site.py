@@ -1,0 +1,1 @@
+write_site_report=None

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from flareseg.data.datalist import Case, load_cases, split_cases
+from flareseg.errors import DataError
+from flareseg.site import DataSource
+
+
+def touch(root: Path, *names: str) -> None:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "files", "keys"),
+    [
+        ("volume-*.nii.gz", "segmentation-*.nii.gz", ["volume-1.nii.gz", "segmentation-1.nii.gz"], ["1"]),
+        ("*/image.nii.gz", "*/label.nii.gz", ["7/image.nii.gz", "7/label.nii.gz"], ["7"]),
+        ("**/img-*.nii", "**/seg-*.nii", ["a/b/img-x.nii", "a/b/seg-x.nii"], ["a/b-x"]),
+    ],
+)
+def test_files_pair_by_what_the_wildcards_match(
+    tmp_path: Path, images: str, labels: str, files: list[str], keys: list[str]
+) -> None:
+    touch(tmp_path, *files)
+    cases = load_cases(DataSource(root=tmp_path, images=images, labels=labels))
+    assert [case.name for case in cases["training"]] == keys
+    assert cases["training"][0].image == tmp_path / files[0]
+    assert cases["training"][0].label == tmp_path / files[1]
+
+
+def test_ten_does_not_pair_with_one(tmp_path: Path) -> None:
+    touch(tmp_path, "volume-1.nii", "volume-10.nii", "segmentation-10.nii", "segmentation-1.nii")
+    cases = load_cases(DataSource(root=tmp_path, images="volume-*.nii", labels="segmentation-*.nii"))
+    for case in cases["training"]:
+        assert case.image.name.replace("volume", "segmentation") == case.label.name
+
+
+@pytest.mark.parametrize(("missing", "other"), [("segmentation-2.nii", "has no label"), ("volume-2.nii", "has no image")])
+def test_a_lonely_file_is_an_error(tmp_path: Path, missing: str, other: str) -> None:
+    touch(tmp_path, "volume-1.nii", "segmentation-1.nii", "volume-2.nii", "segmentation-2.nii")
+    (tmp_path / missing).unlink()
+    with pytest.raises(DataError, match=other):
+        load_cases(DataSource(root=tmp_path, images="volume-*.nii", labels="segmentation-*.nii"))
+
+
+def test_nothing_there(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="nothing matches"):
+        load_cases(DataSource(root=tmp_path, images="*.nii", labels="*.seg"))
+    with pytest.raises(DataError, match="no such folder"):
+        load_cases(DataSource(root=tmp_path / "none", images="*.nii", labels="*.seg"))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("{", "not a MONAI datalist"),
+        ("[]", "not a MONAI datalist"),
+        ('{"training": [{"image": "a.nii"}]}', "not a MONAI datalist"),
+        ('{"training": [{"image": "../a.nii", "label": "b.nii"}]}', "outside the data root"),
+        ('{"training": [{"image": "a.nii", "label": "b.nii"}]}', "no such file, but the datalist names it"),
+        ('{"validation": []}', "no training cases"),
+    ],
+)
+def test_a_wrong_datalist(tmp_path: Path, content: str, words: str) -> None:
+    (tmp_path / "d.json").write_text(content)
+    with pytest.raises(DataError, match=words):
+        load_cases(DataSource(root=tmp_path, datalist="d.json"))
+
+
+def test_datalist_order_is_kept(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"{k}{n}.nii" for k in "il" for n in range(3)))
+    entries = [{"image": f"i{n}.nii", "label": f"l{n}.nii"} for n in (2, 0, 1)]
+    (tmp_path / "d.json").write_text(json.dumps({"training": entries[:2], "testing": entries[2:]}))
+    cases = load_cases(DataSource(root=tmp_path, datalist="d.json"))
+    assert [case.image.name for case in cases["training"]] == ["i2.nii", "i0.nii"]
+    assert [case.image.name for case in cases["testing"]] == ["i1.nii"]
+
+
+def test_split_is_a_partition_by_seed() -> None:
+    cases = [Case(f"{n:02d}", Path(), Path()) for n in range(10)]
+    one, again, other = (split_cases(cases, 0.2, 0.3, seed) for seed in (0, 0, 1))
+    assert {name: len(part) for name, part in one.items()} == {"training": 5, "validation": 2, "testing": 3}
+    assert sorted(case.name for part in one.values() for case in part) == [case.name for case in cases]
+    assert one == again != other

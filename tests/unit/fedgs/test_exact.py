@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import math
+import tracemalloc
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flareseg.fedgs import ExactSum
+
+TEMPLATE = {
+    "weight": np.zeros((3, 2), np.float32),
+    "half": np.zeros(4, np.float16),
+    "count": np.zeros((), np.int64),
+    "flag": np.zeros(2, bool),
+}
+
+
+def values(seed: int) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return {
+        "weight": rng.standard_normal((3, 2)).astype(np.float32) * 10.0 ** rng.integers(-8, 3),
+        "half": rng.standard_normal(4).astype(np.float16),
+        "count": np.int64(rng.integers(0, 1000)),
+        "flag": rng.random(2) > 0.5,
+    }
+
+
+@settings(max_examples=30, deadline=None)
+@given(weights=st.lists(st.integers(1, 5000), min_size=1, max_size=12), data=st.data(), seed=st.integers(0, 1000))
+def test_order_does_not_matter_to_the_last_bit(weights: list[int], data: st.DataObject, seed: int) -> None:
+    means = []
+    for order in (range(len(weights)), data.draw(st.permutations(range(len(weights))))):
+        total = ExactSum(TEMPLATE)
+        for site in order:
+            total.add(values(seed + site), weights[site])
+        assert total.weight == sum(weights)
+        means.append(total.mean())
+    for name, array in means[0].items():
+        assert array.dtype == TEMPLATE[name].dtype
+        assert array.shape == TEMPLATE[name].shape
+        assert array.tobytes() == means[1][name].tobytes()
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.floats(-8, 8, width=32), st.integers(1, 2**18)), min_size=1, max_size=2))
+def test_is_the_mean_of_rational_arithmetic(terms: list[tuple[float, int]]) -> None:
+    total = ExactSum({"x": np.zeros(1, np.float64)})
+    for value, weight in terms:
+        total.add({"x": np.array([value], np.float32)}, weight)
+    weight = sum(w for _, w in terms)
+    expected = sum(Fraction(v) * w for v, w in terms) / weight
+    assert abs(Fraction(float(total.mean()["x"][0])) - expected) <= Fraction(2, 2**30)
+
+
+def test_whole_numbers_and_booleans() -> None:
+    total = ExactSum(TEMPLATE)
+    big = {"weight": TEMPLATE["weight"], "half": TEMPLATE["half"]}
+    total.add({**big, "count": np.int64(2**40), "flag": np.array([True, True])}, 2)
+    total.add({**big, "count": np.int64(2**40 + 1), "flag": np.array([True, False])}, 1)
+    total.add({**big, "count": np.int64(2**40 + 3), "flag": np.array([False, False])}, 1)
+    mean = total.mean()
+    assert mean["count"] == 2**40 + 1
+    assert mean["flag"].tolist() == [True, False]  # half is not a majority
+
+
+LARGE = np.full((3, 2), 2.0**12, np.float32)
+REFUSED = [
+    ({"weight": np.full((3, 2), np.nan, np.float32)}, 1, "weight should be finite"),
+    ({"half": np.array([0, np.inf, 0, 0], np.float16)}, 1, "half should be finite"),
+    ({"weight": np.zeros((2, 3), np.float32)}, 1, r"weight should have shape \(3, 2\), got \(2, 3\)"),
+    ({"weight": np.zeros((3, 2), np.int32)}, 1, "weight should be floating-point, got int32"),
+    ({"weight": np.zeros((3, 2), np.complex64)}, 1, "weight should be floating-point, got complex64"),
+    ({"weight": np.full((3, 2), "a")}, 1, "weight should be floating-point"),
+    ({"count": np.float32(1)}, 1, "count should be whole, got float32"),
+    ({"weight": LARGE}, 2000, "within 4.1943e.06, got a value of 4096 at weight 2000"),
+    ({"count": np.int64(2**62)}, 1, "within 4.5036e.15"),
+    ({"more": np.zeros(1)}, 1, "unknown: more"),
+    ({}, 0, "weight should be a whole number from 1 to 1048576, got 0"),
+    ({}, -3, "got -3"),
+    ({}, 2**21, "got 2097152"),
+    ({}, 1.5, "got 1.5"),
+    ({}, True, "got True"),
+    ({}, math.nan, "got nan"),
+]
+
+
+@pytest.mark.parametrize(("change", "weight", "message"), REFUSED)
+def test_a_refused_contribution_leaves_no_trace(change: dict, weight, message: str) -> None:
+    with_refused, without = ExactSum(TEMPLATE), ExactSum(TEMPLATE)
+    for total in (with_refused, without):
+        total.add(values(0), 3)
+    with pytest.raises(ValueError, match=message):
+        with_refused.add({**values(1), **change}, weight)
+    for total in (with_refused, without):
+        total.add(values(2), 4)
+    assert with_refused.weight == without.weight
+    one, other = with_refused.mean(), without.mean()
+    assert all(one[name].tobytes() == other[name].tobytes() for name in TEMPLATE)
+
+
+def test_missing_variable_and_growing_sum_are_refused() -> None:
+    total = ExactSum({"x": np.zeros(1, np.float32)})
+    with pytest.raises(ValueError, match="missing: x"):
+        total.add({}, 1)
+    for _ in range(4):
+        total.add({"x": np.array([1.0], np.float32)}, 2**20)
+    with pytest.raises(ValueError, match="x should keep the sum"):
+        total.add({"x": np.array([-1.0], np.float32)}, 1)
+    assert total.mean()["x"] == 1
+
+
+def test_blocks_and_layouts() -> None:
+    rng = np.random.default_rng(0)
+    array = rng.standard_normal((300, 500)).astype(np.float32)
+    total = ExactSum({"x": array.T, "empty": np.zeros((0, 3))})
+    total.add({"x": array.T, "empty": np.zeros((0, 3))}, 7)
+    np.testing.assert_allclose(total.mean()["x"], array.T, rtol=1e-6, atol=2**-30)
+
+
+@pytest.mark.parametrize("sites", [2, 10])
+def test_memory_is_two_models_and_the_largest_variable(sites: int) -> None:
+    model = {f"v{i}": np.ones(200_000, np.float32) for i in range(20)}
+    size = sum(array.nbytes for array in model.values())
+    tracemalloc.start()
+    total = ExactSum(model)
+    for _ in range(sites):
+        total.add(model, 5)
+    mean = total.mean()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak <= 2.2 * size + 200_000 * 4
+    assert (mean["v3"] == 1).all()
+
+
+def test_nothing_to_average() -> None:
+    with pytest.raises(ValueError, match="no contribution was added"):
+        ExactSum(TEMPLATE).mean()
+    with pytest.raises(ValueError, match="x should be of a real type, got complex64"):
+        ExactSum({"x": np.zeros(1, np.complex64)})

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import write_tiny_site
+
+from flareseg.data.site_data import SiteData
+from flareseg.errors import ErrorCode, FlaresegError
+from flareseg.learning.gradient_scale import GradientScale
+from flareseg.learning.learner import Learner, Stopped
+from flareseg.learning.predict import predict_logits
+from flareseg.networks import build_network, initial_state
+from flareseg.site import load_site
+from flareseg.task import Task
+
+
+def learner(task: Task, site_file: Path, name: str = "site") -> Learner:
+    return Learner(task, SiteData(task, load_site(site_file), site_file.parent / "cache"), name)
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_a_rerun_is_the_same_to_the_last_bit(task: Task, site_file: Path) -> None:
+    state = initial_state(task)
+    busy = learner(task, site_file)
+    busy.train(state, 5)  # what happened before must not matter
+    torch.rand(3)
+    assert same(busy.train(state, 1).update, learner(task, site_file).train(state, 1).update)
+
+
+@pytest.mark.parametrize(("round_number", "name", "seed"), [(1, "site", 0), (0, "other", 0), (0, "site", 1)])
+def test_round_site_and_seed_each_change_the_draws(
+    task: Task, site_file: Path, round_number: int, name: str, seed: int
+) -> None:
+    state = initial_state(task)
+    changed = task.model_copy(update={"training": task.training.model_copy(update={"seed": seed})})
+    one = learner(task, site_file).train(state, 0).update
+    assert not same(one, learner(changed, site_file, name).train(state, round_number).update)
+
+
+def test_update_is_global_minus_local_without_scaling_and_decay(
+    task_content: dict[str, Any], site_file: Path
+) -> None:
+    plain = Task.model_validate(task_content | {"fedgs": None, "optimizer": {"weight_decay": 0.0}})
+    one = learner(plain, site_file)
+    state = initial_state(plain)
+    result = one.train(state, 0)
+    assert result.mean_scale == 1.0
+    assert result.steps == plain.training.steps
+    local = one.network.state_dict()
+    for name, update in result.update.items():
+        torch.testing.assert_close(update, state[name] - local[name], rtol=0, atol=2e-6)
+
+
+def test_batch_norm_statistics_travel_as_change(task_content: dict[str, Any], site_file: Path) -> None:
+    task = Task.model_validate(task_content | {"network": {"channels": [4, 8], "norm": "batch"}})
+    one = learner(task, site_file)
+    state = initial_state(task)
+    result = one.train(state, 0)
+    assert result.buffers.keys() | result.update.keys() == state.keys()
+    for name, change in result.buffers.items():
+        torch.testing.assert_close(state[name] + change, one.network.state_dict()[name])
+        assert change.dtype == state[name].dtype
+
+
+def test_small_targets_scale_the_batch(task: Task) -> None:
+    labels = np.zeros((2, 3, 32, 32), dtype=np.uint8)
+    labels[0, 2, :2, :2] = 1
+    spacing = np.ones((2, 3), dtype=np.float32)
+    eta = GradientScale(task)(labels, spacing, [0, 1, 2])
+    delta = np.tanh((np.log(1024 / 4) / np.log(100)) ** 2)
+    assert eta == pytest.approx(1 + delta)
+    assert GradientScale(task)(labels, spacing, [0, 1]) == 1.0
+
+
+def test_training_stops_within_one_batch(task: Task, site_file: Path) -> None:
+    asked = iter([False, False, True])
+    with pytest.raises(Stopped):
+        learner(task, site_file).train(initial_state(task), 0, lambda: next(asked))
+    with pytest.raises(Stopped):
+        learner(task, site_file).validate(initial_state(task), "validation", lambda: True)
+
+
+def test_learning_helps(task_content: dict[str, Any], site_file: Path) -> None:
+    settings = {"steps": 60, "batch_size": 4}
+    task = Task.model_validate(task_content | {"gin": None, "training": settings, "optimizer": {"lr": 0.01}})
+    one = learner(task, site_file)
+    state = initial_state(task)
+    before = one.validate(state, "testing")
+    result = one.train(state, 0)
+    after = one.validate({k: v - result.update.get(k, 0) for k, v in state.items()}, "testing")
+    assert after.dice["liver"].mean > max(0.8, before.dice["liver"].mean + 0.3)
+    assert after.dice["liver"].volumes == 1
+
+
+def test_a_label_the_site_lacks_is_neither_trained_nor_scored(task: Task, tmp_path: Path) -> None:
+    site_file = write_tiny_site(tmp_path)
+    site_file.write_text(site_file.read_text().replace("spleen: 2", "spleen: null"))
+    one = learner(task, site_file)
+    state = initial_state(task)
+    assert set(one.validate(state).dice) == {"liver", "lesion"}
+    last = [name for name in state if name.endswith("weight")][-1]
+    head = one.train(state, 0).update[last]
+    channel = head.shape.index(len(task.labels))
+    assert (head.select(channel, 1) == 0).all()
+
+
+def test_an_exploding_loss_is_told(task_content: dict[str, Any], site_file: Path) -> None:
+    task = Task.model_validate(task_content | {"optimizer": {"lr": 1e30, "name": "sgd"}})
+    with pytest.raises(FlaresegError, match="training loss of round 0") as error:
+        learner(task, site_file).train(initial_state(task), 0)
+    assert error.value.code is ErrorCode.DIVERGED
+
+
+@pytest.mark.parametrize("patch", [[16, 16], [16, 16, 16]])
+@pytest.mark.parametrize("name", ["unet", "segresnet"])
+def test_predictions_have_the_volume_s_shape(task_content: dict[str, Any], patch: list[int], name: str) -> None:
+    task = Task.model_validate(task_content | {"patch": patch, "network": {"name": name, "channels": [8, 16]}})
+    network = build_network(task).eval()
+    with torch.no_grad():
+        logits = predict_logits(network, torch.rand(1, 21, 17, 7), task)
+    assert logits.shape == (3, 21, 17, 7)
+
+
+def test_three_dimensional_patches_train(task_content: dict[str, Any], site_file: Path) -> None:
+    task = Task.model_validate(task_content | {"patch": [16, 16, 16]})
+    one = learner(task, site_file)
+    assert one.train(initial_state(task), 0).steps == 3
+    assert one.validate(initial_state(task)).dice["liver"].volumes == 1
+
+
+def test_initial_weights_come_from_the_seed_alone(task: Task) -> None:
+    before = torch.random.get_rng_state()
+    one = initial_state(task)
+    assert torch.equal(before, torch.random.get_rng_state())
+    torch.manual_seed(99)
+    assert same(one, initial_state(task))

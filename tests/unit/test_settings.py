@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from flareseg.errors import SettingsError
+from flareseg.settings import load_settings, set_key
+from flareseg.site import check_site_fits, load_site
+from flareseg.task import Task, load_task
+
+JOBS = sorted((Path(__file__).parents[2] / "jobs").glob("*/app/config/task.yaml"))
+
+
+def write(path: Path, content: object) -> Path:
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+@pytest.mark.parametrize("path", JOBS, ids=lambda path: path.parts[-4])
+def test_tasks_of_the_jobs_are_valid(path: Path) -> None:
+    assert load_task(path).labels
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"rounds": 3}, ["rounds: unknown key"]),
+        ({"patch": [15, 16]}, ["patch", "greater than or equal to 16", "15"]),
+        ({"patch": [17, 16]}, ["multiple of 2"]),
+        ({"labels": ["liver", "liver"]}, ["labels should be distinct"]),
+        ({"labels": None}, ["labels"]),
+        ({"network": {"name": "monai.networks.nets.UNet"}}, ["network.name", "'unet'"]),
+        ({"modalities": {"CT": {"window": [1, 0]}}}, ["modalities.CT", "less than the second"]),
+        ({"modalities": {"CT": {}}}, ["either window or percentiles"]),
+        ({"fedgs": {"targets": {"tumour": {}}}}, ["tumour"]),
+        ({"gin": {"mixing": [0.9, 0.1]}}, ["gin", "mixing should rise"]),
+        ({"training": {"rounds": 0}}, ["training.rounds", "0"]),
+    ],
+)
+def test_a_wrong_task_is_refused_with_file_and_key(
+    tmp_path: Path, task_content: dict[str, Any], change: dict[str, Any], words: list[str]
+) -> None:
+    path = write(tmp_path / "task.yaml", task_content | change)
+    with pytest.raises(SettingsError) as error:
+        load_task(path)
+    for word in [str(path), *words]:
+        assert word in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"a: [", "is not YAML"), (b"- 1", "expected a mapping"), (b"\xff\xfe\x00", "cannot be read"), (None, "no such file")],
+)
+def test_a_file_that_is_no_settings_file(tmp_path: Path, content: bytes | None, words: str) -> None:
+    path = tmp_path / "task.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(SettingsError, match=words):
+        load_task(path)
+
+
+def test_the_digest_follows_settings_not_writing(tmp_path: Path, task_content: dict[str, Any]) -> None:
+    one = load_task(write(tmp_path / "a.yaml", task_content))
+    other = load_task(write(tmp_path / "b.yaml", dict(reversed(task_content.items()))))
+    changed = load_task(write(tmp_path / "c.yaml", task_content | {"gin": None}))
+    assert one.digest() == other.digest() != changed.digest()
+
+
+def test_set_key_reaches_into_the_task(tmp_path: Path, task_content: dict[str, Any]) -> None:
+    for change in ("training.steps=7", "gin=null", "network.channels=[4, 8, 16]"):
+        set_key(task_content, change)
+    task = load_settings(Task, tmp_path / "task.yaml", task_content)
+    assert (task.training.steps, task.gin, task.network.channels) == (7, None, (4, 8, 16))
+
+
+@pytest.mark.parametrize("change", ["training.steps", "=3", "name.deeper=1", "gin=[1"])
+def test_a_change_that_cannot_be_made(task_content: dict[str, Any], change: str) -> None:
+    with pytest.raises(SettingsError, match="--set"):
+        set_key(task_content, change)
+
+
+def test_site_paths_are_taken_from_its_file(tmp_path: Path) -> None:
+    content = {
+        "modality": "CT",
+        "data": {"root": "images", "datalist": "d.json"},
+        "labels": {"liver": [1, 4], "spleen": 2, "lesion": None},
+    }
+    site = load_site(write(tmp_path / "site.yaml", content))
+    assert site.data.root == tmp_path / "images"
+    assert site.labels == {"liver": (1, 4), "spleen": (2,), "lesion": None}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"modality": "RGB"}, "takes CT, MR"),
+        ({"labels": {"liver": 1, "spleen": 2}}, "missing: lesion"),
+        ({"labels": {"liver": 1, "spleen": 2, "lesion": 3, "heart": 4}}, "unknown: heart"),
+        ({"labels": {"liver": None, "spleen": None, "lesion": None}}, "every label is null"),
+        ({"data": {"root": "x", "images": "*"}}, "either images and labels"),
+        ({"data": {"root": "x", "datalist": "d", "images": "*", "labels": "*"}}, "either images and labels"),
+        ({"extra": 1}, "extra: unknown key"),
+    ],
+)
+def test_a_wrong_site_is_refused(tmp_path: Path, task: Task, change: dict[str, Any], words: str) -> None:
+    content = {
+        "modality": "CT",
+        "data": {"root": "x", "datalist": "d"},
+        "labels": {"liver": 1, "spleen": 2, "lesion": 3},
+    }
+    path = write(tmp_path / "site.yaml", content | change)
+    with pytest.raises(SettingsError, match=words):
+        check_site_fits(load_site(path), task, path)

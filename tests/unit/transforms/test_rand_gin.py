@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from monai.data import MetaTensor
+from monai.transforms import Compose
+
+from flareseg.transforms import RandGIN, RandGINd
+
+
+@pytest.mark.parametrize("shape", [(4, 1, 16, 12), (2, 1, 8, 8, 6), (3, 2, 9, 9)])  # (B, C, *spatial)
+def test_same_seed_same_bits(shape: tuple[int, ...]) -> None:
+    x = torch.rand(shape)
+    first, again, other = (RandGIN().set_random_state(seed).apply_batch(x) for seed in (3, 3, 4))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_probability_is_per_sample_and_the_rest_stays() -> None:
+    x = torch.rand(200, 1, 4, 4)
+    transform = RandGIN(prob=0.3).set_random_state(0)
+    out = transform.apply_batch(x)
+    same = (out == x).flatten(1).all(1)
+    assert 0.55 < same.float().mean() < 0.85
+    everything = RandGIN(prob=1.0).set_random_state(0).apply_batch(x)
+    # The draws of a sample do not depend on which others are chosen.
+    assert torch.allclose(out[~same], everything[~same], rtol=1e-5, atol=1e-6)
+    assert torch.equal(RandGIN(prob=0.0).apply_batch(x), x)
+
+
+def test_modes() -> None:
+    x = torch.rand(1, 1, 8, 8).expand(4, -1, -1, -1)
+    one = RandGIN(mode="per_batch", alpha=(1.0, 1.0)).set_random_state(0).apply_batch(x)
+    assert all(torch.equal(one[0], sample) for sample in one)
+    each = RandGIN(mode="per_sample", alpha=(1.0, 1.0)).set_random_state(0).apply_batch(x)
+    assert not torch.allclose(each[0], each[1])
+    some = RandGIN(prob=0.5, mode="per_batch", alpha=(1.0, 1.0)).set_random_state(1).apply_batch(x)
+    assert any(torch.equal(sample, x[0]) for sample in some)
+
+
+def test_settings_reach_the_draws() -> None:
+    transform = RandGIN(alpha=(0.2, 0.3), kernel_sizes=(5,), hidden_channels=3, layers=2).set_random_state(0)
+    transform.randomize((6, 1, 8, 8))
+    assert [tuple(kernel.shape) for kernel in transform._kernels] == [(6, 3, 1, 5, 5), (6, 1, 3, 5, 5)]
+    assert 0.2 <= transform._mix.min() <= transform._mix.max() <= 0.3
+
+
+def test_no_mix_leaves_the_image() -> None:
+    x = torch.rand(2, 1, 8, 8)
+    assert torch.allclose(RandGIN(alpha=(0.0, 0.0)).apply_batch(x), x, rtol=1e-4)
+
+
+def test_array_transform() -> None:
+    image = MetaTensor(torch.rand(1, 12, 10), affine=torch.eye(4) * 2)
+    out = RandGIN().set_random_state(0)(image)
+    assert isinstance(out, MetaTensor)
+    assert torch.equal(out.affine, image.affine)
+    assert out.shape == image.shape
+    assert out.dtype == torch.float32
+    assert RandGIN()(np.random.default_rng(0).random((1, 6, 6, 6), dtype=np.float32)).shape == (1, 6, 6, 6)
+
+
+def test_dictionary_transform_and_compose() -> None:
+    image = torch.rand(1, 12, 10)
+    data = {"image": image, "again": image.clone(), "label": 1}
+    transform = RandGINd(("image", "again", "none"), allow_missing_keys=True)
+    out = Compose([transform]).set_random_state(5)(data)
+    assert torch.equal(out["image"], out["again"])
+    assert not torch.equal(out["image"], image)
+    assert out["label"] == 1
+    assert torch.equal(Compose([transform]).set_random_state(5)(data)["image"], out["image"])
+    assert RandGINd("image", allow_missing_keys=True)({"label": 1}) == {"label": 1}
+    with pytest.raises(KeyError, match="none"):
+        RandGINd("none")(data)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"prob": 1.5}, "prob should be in .0, 1., got 1.5"),
+        ({"mode": "each"}, "mode should be one of per_sample, per_batch, got 'each'"),
+        ({"alpha": (0.5, 0.2)}, "alpha should be a range"),
+        ({"kernel_sizes": (2,)}, "kernel_sizes should be odd"),
+        ({"kernel_sizes": ()}, "kernel_sizes should be odd"),
+        ({"hidden_channels": 0}, "hidden_channels should be no less than 1, got 0"),
+        ({"layers": 0}, "layers should be no less than 1, got 0"),
+    ],
+)
+def test_refuses(setting: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        RandGIN(**setting)
