@@ -14,7 +14,7 @@ from flareseg.errors import SettingsError
 class Settings(BaseModel):
     """Base of all settings: unknown keys are refused, values are fixed once loaded."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 S = TypeVar("S", bound=Settings)
@@ -58,7 +58,9 @@ def load_settings(model: type[S], path: Path, content: dict[str, Any] | None = N
         return model.model_validate(content)
     except ValidationError as error:
         problems = [_explain(problem) for problem in error.errors(include_url=False)]
-        raise SettingsError(f"{path}: {'; '.join(problems)}.", "Correct the file; docs/settings.md lists the keys.") from None
+        raise SettingsError(
+            f"{path}: {'; '.join(problems)}.", "Correct the file; flareseg settings lists the keys."
+        ) from None
 
 
 def set_key(content: dict[str, Any], assignment: str) -> None:

@@ -15,11 +15,14 @@ LabelValues = Annotated[tuple[int, ...], Field(min_length=1)]
 
 
 class Split(Settings):
-    """Shares of the cases held out; used with patterns only, as a datalist says it itself."""
+    """Cases held out, drawn by seed; used with patterns only, as a datalist says it itself."""
 
     validation: Fraction = 0.2
+    """Share of the cases that choose the model."""
     testing: Fraction = 0.2
+    """Share of the cases kept for the end."""
     seed: int = 0
+    """Seed of the draw."""
 
     @model_validator(mode="after")
     def _leaves_training(self) -> Split:
@@ -29,13 +32,18 @@ class Split(Settings):
 
 
 class DataSource(Settings):
-    """Either two glob patterns below ``root`` or a MONAI datalist JSON in it."""
+    """Where images and labels are: two glob patterns below root, or a MONAI datalist JSON in it."""
 
     root: Path
+    """The data folder; a relative path is taken from the folder of site.yaml."""
     images: str | None = None
+    """Pattern of the images; pairs with labels by what the wildcards match."""
     labels: str | None = None
+    """Pattern of the labels."""
     datalist: str | None = None
+    """MONAI datalist with training, validation and testing."""
     split: Split = Split()
+    """Held-out cases."""
 
     @model_validator(mode="after")
     def _one_way(self) -> DataSource:
@@ -46,23 +54,31 @@ class DataSource(Settings):
 
 
 class Scale(Settings):
-    """Stored value to HU or raw MR value: ``slope * stored + intercept``, for images that hold neither."""
+    """Stored value to HU or raw MR value, for images that hold neither: slope * stored + intercept."""
 
     slope: float = 1.0
+    """Factor."""
     intercept: float = 0.0
+    """Summand, in HU for CT."""
 
 
 class Site(Settings):
-    """The whole of ``site.yaml``."""
+    """Where a site's data is and what its labels mean. The file never leaves the site."""
 
     modality: Modality
+    """What the images are."""
     data: DataSource
+    """Where they are."""
     labels: dict[str, LabelValues | None]
-    """Task label to the site's own values; null where the site has not annotated it."""
+    """Each label of the task and the site's own value or values for it; null where it was never annotated."""
     intensity: Scale = Scale()
+    """How images are scaled where they are not in HU or raw MR values."""
     cache: Path | None = None
+    """Folder for prepared volumes; null is cache/ in the site's workspace."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to compute; auto takes CUDA where there is one."""
     threads: Annotated[int, Field(ge=1)] = 1
+    """Threads of PyTorch on the CPU."""
 
     @field_validator("labels", mode="before")
     @classmethod

@@ -17,14 +17,12 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class Intensity(Settings):
-    """How images of one modality become network input in [0, 1].
-
-    ``window`` clips to fixed values (HU for CT); ``percentiles`` clips to those of each image (MR, whose values
-    have no unit). Exactly one of the two.
-    """
+    """How images of one modality become network input in [0, 1]: exactly one of the two."""
 
     window: tuple[float, float] | None = None
+    """Clip to these values (HU for CT)."""
     percentiles: tuple[float, float] | None = None
+    """Clip to these percentiles of each image (MR, whose values have no unit)."""
 
     @model_validator(mode="after")
     def _one_of_two(self) -> Intensity:
@@ -37,54 +35,74 @@ class Intensity(Settings):
 
 
 class Network(Settings):
-    """A MONAI network by its name in :mod:`flareseg.networks`."""
+    """A MONAI network, of a closed list."""
 
-    name: Literal["unet", "basic_unet", "segresnet"] = "unet"
-    channels: Annotated[tuple[int, ...], Field(min_length=2)] = (16, 32, 64, 128)
+    name: Literal["unet", "segresnet"] = "unet"
+    """MONAI's UNet with residual units, or SegResNet."""
+    channels: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=2)] = (16, 32, 64, 128)
+    """Channels of each level; each level halves the resolution."""
     norm: Literal["batch", "instance"] = "instance"
-    dropout: Fraction = 0.0
+    """Normalisation of the unet; segresnet has group normalisation."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of features dropped in training."""
 
 
 class Loss(Settings):
-    """Weighted sum of soft Dice and binary cross-entropy, each label by itself (sigmoid)."""
+    """Each label by itself (sigmoid), only labels that the site has annotated."""
 
     name: Literal["dice", "dice_ce"] = "dice_ce"
+    """Soft Dice over the batch, alone or with binary cross-entropy."""
     ce_weight: Annotated[float, Field(ge=0)] = 1.0
+    """Weight of the cross-entropy beside the Dice loss."""
 
 
 class Optimizer(Settings):
-    """Local optimiser, fresh in each round. Its step size follows ``schedule`` over the rounds."""
+    """The local optimiser, fresh in each round."""
 
     name: Literal["adamw", "adam", "sgd"] = "adamw"
+    """PyTorch's optimiser of that name."""
     lr: Positive = 1e-3
+    """Step size of the first round."""
     weight_decay: Annotated[float, Field(ge=0)] = 1e-5
+    """Decoupled for adamw, else part of the gradient."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """Momentum of sgd."""
     schedule: Literal["constant", "cosine"] = "cosine"
+    """How the step size falls over the rounds."""
 
 
 class Training(Settings):
     """Rounds and local work. Work is set in steps, the same for all sites, so that a small site is heard."""
 
     rounds: Annotated[int, Field(ge=1)] = 25
+    """Rounds of the federation."""
     steps: Annotated[int, Field(ge=1)] = 12
+    """Optimiser steps of each site in each round."""
     batch_size: Annotated[int, Field(ge=1)] = 8
+    """Patches in a batch."""
     foreground: Fraction = 0.7
-    """Share of training samples drawn from slices (or around voxels) that hold a label."""
-    flip: bool = False
+    """Share of patches drawn around a labelled voxel, each label as often as the others."""
     seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of the initial weights and, with site and round, of every draw."""
     validate_every: Annotated[int, Field(ge=1)] = 1
     """Sites score the incoming global model in every n-th round and in the last."""
 
 
 class GIN(Settings):
-    """Global Intensity Non-linear augmentation (Ouyang et al. 2023; FedGIN, arXiv 2508.05137)."""
+    """Global Intensity Non-linear augmentation (Ouyang et al. 2023; FedGIN, arXiv 2508.05137); null for none."""
 
     probability: Fraction = 1.0
+    """Probability of each sample to be changed."""
     kernels: Literal["per_sample", "per_batch"] = "per_sample"
+    """Draw kernels for each sample (Ouyang et al.) or once for a batch (FedGIN's code)."""
     mixing: tuple[Fraction, Fraction] = (0.0, 1.0)
+    """Range of the share of the changed image in the result."""
     kernel_sizes: Annotated[tuple[Literal[1, 3, 5], ...], Field(min_length=1)] = (1, 3)
+    """Sizes drawn from for each layer."""
     hidden_channels: Annotated[int, Field(ge=1, le=16)] = 2
+    """Channels between the random layers."""
     layers: Annotated[int, Field(ge=1, le=8)] = 4
+    """Number of random layers."""
 
     @model_validator(mode="after")
     def _ordered(self) -> GIN:
@@ -97,19 +115,23 @@ class SmallTarget(Settings):
     """When an image counts as holding a small target of one label (FedGS, arXiv 2408.11701)."""
 
     log_base: Annotated[float, Field(gt=1)] = 100.0
+    """Base l of the logarithm of the inverse area."""
     threshold: Annotated[float, Field(gt=1)] = 150.0
+    """Inverse area τ (voxels of the image by voxels of the target) from which a target is small."""
 
 
 class FedGS(Settings):
-    """Federated gradient scaling. Per image the largest scale over ``targets`` counts."""
+    """Federated gradient scaling (arXiv 2408.11701); null for none. Per image the largest scale over targets counts."""
 
     targets: Annotated[dict[str, SmallTarget], Field(min_length=1)]
+    """Small-target labels of the task."""
 
 
 class Aggregation(Settings):
     """The server's arithmetic and patience."""
 
     server_momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Momentum m of the server: v = m v + mean update, w = w - v."""
     wait_after_min: Annotated[int, Field(ge=0)] = 600
     """Seconds the server waits for the other sites once k contributions are there."""
     round_timeout: Annotated[int, Field(ge=0)] = 0
@@ -117,30 +139,43 @@ class Aggregation(Settings):
 
 
 class LesionSize(Settings):
-    """Which label is the small target in the scores, and up to which equivalent diameter (mm) it is small."""
+    """The small target in the scores."""
 
     label: str
+    """Which label it is."""
     small_mm: Positive = 20.0
+    """Targets below this equivalent diameter (mm) are small, the others large."""
 
 
 class Task(Settings):
-    """The whole of ``task.yaml``."""
+    """What the federation learns and how."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    """Name of the task."""
     labels: Annotated[tuple[str, ...], Field(min_length=1)]
+    """What is segmented, one output channel each; labels may overlap."""
     modalities: Annotated[dict[Modality, Intensity], Field(min_length=1)]
+    """Modalities that may take part (CT, MR, RGB), and their intensity normalisation."""
     spacing: Annotated[tuple[Positive | None, ...], Field(min_length=3, max_length=3)] = (None, None, None)
     """Voxel spacing in mm along R, A, S that images are resampled to; null keeps the image's own."""
     patch: Annotated[tuple[Annotated[int, Field(ge=16)], ...], Field(min_length=2, max_length=3)]
     """Voxels of a training sample: two numbers train on axial slices, three on volumes."""
     lesion: LesionSize | None = None
+    """The label scored by size; null for none."""
     network: Network = Network()
+    """The network."""
     loss: Loss = Loss()
+    """The loss."""
     optimizer: Optimizer = Optimizer()
+    """The optimiser."""
     training: Training = Training()
+    """Rounds and local work."""
     gin: GIN | None = None
+    """GIN augmentation; null for none."""
     fedgs: FedGS | None = None
+    """FedGS; null for none, which is step-weighted FedAvg."""
     aggregation: Aggregation = Aggregation()
+    """The server."""
 
     @field_validator("labels")
     @classmethod
@@ -154,7 +189,9 @@ class Task(Settings):
         known = set(self.labels)
         named = set(self.fedgs.targets if self.fedgs else ()) | ({self.lesion.label} if self.lesion else set())
         if named - known:
-            raise ValueError(f"fedgs.targets and lesion should name labels of the task, {sorted(named - known)} are not")
+            raise ValueError(
+                f"fedgs.targets and lesion should name labels of the task, {sorted(named - known)} are not"
+            )
         factor = 2 ** (len(self.network.channels) - 1)
         if any(size % factor for size in self.patch):
             raise ValueError(f"patch should be a multiple of {factor} for {len(self.network.channels)} network levels")

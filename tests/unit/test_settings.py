@@ -52,7 +52,12 @@ def test_a_wrong_task_is_refused_with_file_and_key(
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(b"a: [", "is not YAML"), (b"- 1", "expected a mapping"), (b"\xff\xfe\x00", "cannot be read"), (None, "no such file")],
+    [
+        (b"a: [", "is not YAML"),
+        (b"- 1", "expected a mapping"),
+        (b"\xff\xfe\x00", "cannot be read"),
+        (None, "no such file"),
+    ],
 )
 def test_a_file_that_is_no_settings_file(tmp_path: Path, content: bytes | None, words: str) -> None:
     path = tmp_path / "task.yaml"

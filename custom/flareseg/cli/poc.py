@@ -25,9 +25,7 @@ Data = Annotated[
 ]
 Project = Annotated[Path, typer.Option(help="Provisioning project to start from.")]
 Rounds = Annotated[int | None, typer.Option(min=1, help="Number of rounds, instead of the task's.")]
-Changes = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of task.yaml.")
-]
+Changes = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of task.yaml.")]
 
 _WORKSPACE = Path("build/poc")
 _PROJECT = Path("poc/project.yml")
@@ -80,9 +78,7 @@ def start(data: Data = None, workspace: Workspace = _WORKSPACE, project: Project
 
 
 @app.command(name="submit", epilog="Example: flareseg poc submit jobs/fedavg --rounds 5")
-def submit_command(
-    job: Job, workspace: Workspace = _WORKSPACE, rounds: Rounds = None, changes: Changes = None
-) -> None:
+def submit_command(job: Job, workspace: Workspace = _WORKSPACE, rounds: Rounds = None, changes: Changes = None) -> None:
     """Submit a job to the running federation, watch it, download and report its result."""
     place = PocWorkspace(workspace)
     job_id = submit(place, job, _changes(rounds, changes))

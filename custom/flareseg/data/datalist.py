@@ -87,9 +87,7 @@ def _match(root: Path, pattern: str) -> dict[str, Path]:
     return found
 
 
-def split_cases(
-    cases: Sequence[Case], validation: float, testing: float, seed: int
-) -> dict[SplitName, list[Case]]:
+def split_cases(cases: Sequence[Case], validation: float, testing: float, seed: int) -> dict[SplitName, list[Case]]:
     """Split cases at random by seed; each share above zero gets at least one case where three are there.
 
     Returns:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+import functools
+import os
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -12,7 +15,13 @@ LIMIT_BITS = 22
 MAX_WEIGHT = 1 << 20
 
 # Elements worked on at a time: they, and their float64 product, stay in the cache.
-_BLOCK = 1 << 14
+_BLOCK = 1 << 15
+# Below so many elements a second thread does not pay.
+_THREADED_ELEMENTS = 1 << 19
+_THREADS = min(4, os.cpu_count() or 1)
+
+_Block = tuple[str, slice]
+_Result = TypeVar("_Result")
 
 
 class _Sum(NamedTuple):
@@ -71,18 +80,9 @@ class ExactSum:
         if isinstance(weight, bool) or not isinstance(weight, (int, np.integer)) or not 1 <= weight <= MAX_WEIGHT:
             raise ValueError(f"weight should be a whole number from 1 to {MAX_WEIGHT}, got {weight!r}.")
         weight = int(weight)
-        arrays, bounds = self._checked(values, weight)
-        scratch = np.empty(_BLOCK, dtype=np.float64)
-        for name, array in arrays.items():
-            total = self._sums[name]
-            factor = weight * total.quanta
-            for start in range(0, array.size, _BLOCK):
-                block = array[start : start + _BLOCK]
-                product = scratch[: block.size]
-                np.multiply(block, factor, out=product, dtype=np.float64)
-                np.rint(product, out=product)
-                part = total.values[start : start + _BLOCK]
-                np.add(part, product, out=part)
+        arrays = self._fitting(values)
+        bounds = self._bounded(arrays, weight)
+        _in_threads(arrays, lambda blocks: self._add_blocks(arrays, weight, blocks))
         self._bounds = bounds
         self._weight += weight
 
@@ -111,12 +111,12 @@ class ExactSum:
         dtypes = {name: total.dtype for name, total in self._sums.items()}
         return {name: cast(values, dtypes[name]) for name, values in self.drain()}
 
-    def _checked(self, values: Mapping[str, np.ndarray], weight: int) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    def _fitting(self, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The values as flat arrays, where names, shapes and kinds are those of the template."""
         for names, fault in ((self._sums.keys() - values.keys(), "missing"), (values.keys() - self._sums, "unknown")):
             if names:
                 raise ValueError(f"variables should be those of the template, got {fault}: {', '.join(sorted(names))}.")
         arrays = {}
-        bounds = {}
         for name, total in self._sums.items():
             array = np.asarray(values[name])
             if array.shape != total.shape:
@@ -127,17 +127,52 @@ class ExactSum:
                     f"{name} should be {'floating-point' if kinds == 'f' else 'whole'}, got {array.dtype}."
                 )
             arrays[name] = array.reshape(-1)
-            largest = _largest(arrays[name])
-            # Not "above the limit": a NaN is refused as well.
-            bounds[name] = self._bounds[name] + np.rint(largest * (weight * total.quanta))
-            if not bounds[name] <= total.limit:
-                if not np.isfinite(largest):
-                    raise ValueError(f"{name} should be finite, got NaN or infinity.")
+        return arrays
+
+    def _bounded(self, arrays: dict[str, np.ndarray], weight: int) -> dict[str, float]:
+        """What each variable's sums cannot pass with these arrays, where that is within the limits."""
+        largest = dict.fromkeys(arrays, 0.0)
+        for part in _in_threads(arrays, lambda blocks: [(name, _largest(arrays[name][at])) for name, at in blocks]):
+            for name, value in part:
+                largest[name] = float(np.maximum(largest[name], value))  # a NaN stays
+        bounds = {}
+        for name, total in self._sums.items():
+            bounds[name] = self._bounds[name] + float(np.rint(largest[name] * (weight * total.quanta)))
+            if not np.isfinite(largest[name]):
+                raise ValueError(f"{name} should be finite, got NaN or infinity.")
+            if bounds[name] > total.limit:
                 raise ValueError(
                     f"{name} should keep the sum of weight times value within {total.limit / total.quanta:g}, "
-                    f"got a value of {largest:g} at weight {weight}."
+                    f"got a value of {largest[name]:g} at weight {weight}."
                 )
-        return arrays, bounds
+        return bounds
+
+    def _add_blocks(self, arrays: dict[str, np.ndarray], weight: int, blocks: list[_Block]) -> None:
+        scratch = np.empty(_BLOCK, dtype=np.float64)
+        for name, at in blocks:
+            total = self._sums[name]
+            values = arrays[name][at]
+            product = scratch[: values.size]
+            product[...] = values
+            product *= weight * total.quanta
+            np.rint(product, out=product)
+            part = total.values[at]
+            part += product
+
+
+def _in_threads(arrays: dict[str, np.ndarray], task: Callable[[list[_Block]], _Result]) -> list[_Result]:
+    """Results of the task on the blocks of all arrays, dealt out to threads; NumPy lets them run side by side."""
+    blocks = [
+        (name, slice(start, start + _BLOCK)) for name, array in arrays.items() for start in range(0, array.size, _BLOCK)
+    ]
+    if _THREADS == 1 or sum(array.size for array in arrays.values()) < _THREADED_ELEMENTS:
+        return [task(blocks)]
+    return list(_pool().map(task, [blocks[first::_THREADS] for first in range(_THREADS)]))
+
+
+@functools.cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_THREADS, thread_name_prefix="exact-sum")
 
 
 def cast(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
@@ -149,10 +184,6 @@ def cast(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     return np.rint(values).astype(dtype)
 
 
-def _largest(array: np.ndarray) -> float:
-    """Largest absolute value of a flat array, NaN where there is one; 0 for an empty array."""
-    largest = 0.0
-    for start in range(0, array.size, _BLOCK):
-        block = array[start : start + _BLOCK]
-        largest = np.maximum(largest, np.maximum(float(block.max()), -float(block.min())))
-    return float(largest)
+def _largest(values: np.ndarray) -> float:
+    """Largest absolute value, NaN where there is one: both extremes are NaN then."""
+    return max(float(np.maximum.reduce(values)), -float(np.minimum.reduce(values)))

@@ -16,6 +16,7 @@ from flareseg.flare.policy import AUTHORIZATION, CLASS_ALLOW_LIST, PRIVACY
 
 RESOURCES = "resources.json.default"
 SITE_FILE = "site.yaml"
+LAUNCHER = "flareseg.flare.launcher.SiteJobLauncher"
 
 
 class SitePolicyBuilder(Builder):
@@ -35,18 +36,28 @@ class SitePolicyBuilder(Builder):
         """Write the files into each ``local/``."""
         for participant in [project.get_server(), *project.get_clients()]:
             local = Path(ctx.get_local_dir(participant))
-            self._restrict(local / RESOURCES, allow_log_streaming=None if participant is project.get_server() else False)
+            self._restrict(local / RESOURCES)
             _write_json(local / "authorization.json.default", AUTHORIZATION)
             _write_json(local / "privacy.json", PRIVACY)
         for client in project.get_clients():
-            self._describe(client, Path(ctx.get_local_dir(client)))
+            local = Path(ctx.get_local_dir(client))
+            self._harden_client(local / RESOURCES)
+            self._describe(client, local)
 
     @staticmethod
-    def _restrict(path: Path, allow_log_streaming: bool | None) -> None:
+    def _restrict(path: Path) -> None:
         resources = json.loads(path.read_text())
         resources["class_allow_list"] = list(CLASS_ALLOW_LIST)
-        if allow_log_streaming is not None:
-            resources["allow_log_streaming"] = allow_log_streaming
+        _write_json(path, resources)
+
+    @staticmethod
+    def _harden_client(path: Path) -> None:
+        """Keep logs at the site, and let the job outlive a process that is killed there."""
+        resources = json.loads(path.read_text())
+        resources["allow_log_streaming"] = False
+        components = [item for item in resources["components"] if item["id"] != "site_log_streamer"]
+        next(item for item in components if item["id"] == "process_launcher")["path"] = LAUNCHER
+        resources["components"] = components
         _write_json(path, resources)
 
     def _describe(self, client: Participant, local: Path) -> None:

@@ -116,5 +116,6 @@ class GlobalModelEvaluation(Controller):
 
 def _same(one: ModelLearnable, other: ModelLearnable) -> bool:
     return all(
-        (value == other[ModelLearnableKey.WEIGHTS][name]).all() for name, value in one[ModelLearnableKey.WEIGHTS].items()
+        (value == other[ModelLearnableKey.WEIGHTS][name]).all()
+        for name, value in one[ModelLearnableKey.WEIGHTS].items()
     )

@@ -94,9 +94,7 @@ class SegmentationExecutor(Executor):
         if round_number % training.validate_every == 0 or round_number == training.rounds - 1:
             scores = learner.validate(state, "validation", should_stop)
         result = learner.train(state, round_number, should_stop)
-        self._local_model = {
-            name: value.detach().cpu().clone() for name, value in learner.network.state_dict().items()
-        }
+        self._local_model = {name: value.detach().cpu().clone() for name, value in learner.network.state_dict().items()}
         update = {name: -value for name, value in result.update.items()} | result.buffers
         dxo = DXO(DataKind.WEIGHT_DIFF, data=to_numpy(update))
         dxo.set_meta_prop(MetaKey.NUM_STEPS_CURRENT_ROUND, result.steps)

@@ -38,6 +38,7 @@ class RunRecorder(FLComponent):
         self._record: RunRecord | None = None
         self._round_started = 0.0
         self._model_bytes = 0
+        self._sites: set[str] = set()
 
     @property
     def record(self) -> RunRecord:
@@ -133,8 +134,10 @@ class RunRecorder(FLComponent):
         self._round_started = time.perf_counter()
         weights = fl_ctx.get_prop(AppConstants.GLOBAL_MODEL)[ModelLearnableKey.WEIGHTS]
         self._model_bytes = sum(value.nbytes for value in weights.values())
-        sites = sorted(client.name for client in fl_ctx.get_engine().get_clients())
-        self.record.rounds.append(RoundRecord(round=fl_ctx.get_prop(AppConstants.CURRENT_ROUND), expected=sites))
+        # NVFlare forgets a site that is gone: who was expected once is expected to the end.
+        self._sites |= {client.name for client in fl_ctx.get_engine().get_clients()}
+        number = fl_ctx.get_prop(AppConstants.CURRENT_ROUND)
+        self.record.rounds.append(RoundRecord(round=number, expected=sorted(self._sites)))
 
     def _contribution(self, fl_ctx: FLContext) -> None:
         site = fl_ctx.get_peer_context().get_identity_name()

@@ -14,6 +14,7 @@ from nvflare.fuel.flare_api.flare_api import Session, new_secure_session
 from flareseg.errors import ErrorCode, FlaresegError
 
 _FINISHED = "FINISHED"
+_PATIENCE_SECONDS = 5.0
 
 
 @contextmanager
@@ -51,9 +52,16 @@ def wait_for_job(
     Returns:
         NVFlare's status, such as ``FINISHED:COMPLETED``.
     """
+    heard, asked = False, 0.0
     while True:
         status = str(session.get_job_status(job_id))
-        show(status, job_progress(session, job_id) if status == "RUNNING" else None)
+        progress = None
+        # A job's server process that is still starting answers with an error that fills its log: ask it rarely.
+        if status == "RUNNING" and (heard or time.monotonic() - asked > _PATIENCE_SECONDS):
+            asked = time.monotonic()
+            progress = job_progress(session, job_id)
+            heard = heard or progress is not None
+        show(status, progress)
         if status.startswith(_FINISHED):
             return status
         time.sleep(interval)

@@ -38,7 +38,5 @@ class GradientScale:
             index = self.task.labels.index(name)
             if index in annotated:
                 mask = labels[:, index : index + 1]
-                deltas = np.maximum(
-                    deltas, size_deltas(mask, log_base=target.log_base, threshold=target.threshold)
-                )
+                deltas = np.maximum(deltas, size_deltas(mask, log_base=target.log_base, threshold=target.threshold))
         return combine(deltas)

@@ -105,9 +105,7 @@ class Learner:
         torch.manual_seed(int(generator(settings.seed, self.name, round_number, "network").integers(2**31)))
         sampling = generator(settings.seed, self.name, round_number, "sampling")
         gin = self._gin(round_number)
-        sampler = PatchSampler(
-            self.data.volumes("training"), self.task.patch, settings.foreground, self.data.annotated
-        )
+        sampler = PatchSampler(self.data.volumes("training"), self.task.patch, settings.foreground, self.data.annotated)
         optimizer = self._optimizer(round_number)
         cumulative = CumulativeUpdate(optimizer)
         losses, scales = [], []
@@ -139,7 +137,9 @@ class Learner:
         return TrainingResult(
             update={name: value.cpu() for name, value in zip(names, cumulative.update(), strict=True)},
             buffers={
-                name: value.detach().cpu() - state[name] for name, value in self.network.named_buffers() if name in state
+                name: value.detach().cpu() - state[name]
+                for name, value in self.network.named_buffers()
+                if name in state
             },
             steps=cumulative.steps,
             loss=mean_loss,
@@ -218,8 +218,6 @@ class Learner:
             lr *= 0.5 * (1 + math.cos(math.pi * round_number / self.task.training.rounds))
         parameters = self.network.parameters()
         if settings.name == "sgd":
-            return torch.optim.SGD(
-                parameters, lr=lr, momentum=settings.momentum, weight_decay=settings.weight_decay
-            )
+            return torch.optim.SGD(parameters, lr=lr, momentum=settings.momentum, weight_decay=settings.weight_decay)
         kind = torch.optim.AdamW if settings.name == "adamw" else torch.optim.Adam
         return kind(parameters, lr=lr, weight_decay=settings.weight_decay)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from monai.networks.nets import BasicUNet, SegResNet, UNet
+from monai.networks.nets import SegResNet, UNet
 
 from flareseg.task import Task
 
@@ -31,20 +31,6 @@ def _unet(task: Task) -> torch.nn.Module:
     )
 
 
-def _basic_unet(task: Task) -> torch.nn.Module:
-    channels = task.network.channels
-    if len(channels) != 5:
-        raise ValueError(f"basic_unet should have 5 network.channels, got {len(channels)}")
-    return BasicUNet(
-        spatial_dims=task.spatial_dims,
-        in_channels=task.in_channels,
-        out_channels=len(task.labels),
-        features=(*channels, channels[0]),
-        norm=_norm(task),
-        dropout=task.network.dropout,
-    )
-
-
 def _segresnet(task: Task) -> torch.nn.Module:
     return SegResNet(
         spatial_dims=task.spatial_dims,
@@ -60,7 +46,6 @@ def _segresnet(task: Task) -> torch.nn.Module:
 
 _REGISTRY: dict[str, Callable[[Task], torch.nn.Module]] = {
     "unet": _unet,
-    "basic_unet": _basic_unet,
     "segresnet": _segresnet,
 }
 

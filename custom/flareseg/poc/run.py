@@ -26,9 +26,7 @@ def ensure_data(workspace: PocWorkspace, data: Path | None, tell: Callable[[str]
     return folder
 
 
-def start_federation(
-    workspace: PocWorkspace, project: Path, data: Path | None, tell: Callable[[str], None]
-) -> None:
+def start_federation(workspace: PocWorkspace, project: Path, data: Path | None, tell: Callable[[str], None]) -> None:
     """Make the data, provision, and start server and sites."""
     sites = ensure_data(workspace, data, tell)
     tell("Provisioning: a certificate for the server, each site and each user")

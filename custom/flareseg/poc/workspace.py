@@ -155,6 +155,4 @@ class PocWorkspace:
             )
         if done.returncode:
             tail = " ".join(self.log.read_text(errors="replace").strip().splitlines()[-2:])
-            raise PocError(
-                f"nvflare poc {arguments[0]} ended with code {done.returncode}: {tail}", f"See {self.log}."
-            )
+            raise PocError(f"nvflare poc {arguments[0]} ended with code {done.returncode}: {tail}", f"See {self.log}.")

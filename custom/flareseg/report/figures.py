@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib as mpl
 from markupsafe import Markup
@@ -20,7 +21,7 @@ WORK_COLOR, OVERHEAD_COLOR = "#7fa8cf", "#c2490a"
 SENT_COLOR, RECEIVED_COLOR = "#5b7f9f", "#b3c7d9"
 INK, GRID = "#3d4852", "#e3e7eb"
 
-_STYLE = {
+_STYLE: Any = {
     "svg.fonttype": "none",  # text stays text: the page's own font, searchable, small
     "font.size": 9.5,
     "text.color": INK,
@@ -39,7 +40,7 @@ _STYLE = {
     "xtick.major.size": 3,
     "ytick.major.size": 0,
 }
-_SIZE = (3.5, 2.15)
+_SIZE, _WIDE = (3.5, 2.15), (4.8, 2.2)  # inches: three or two in a row, with text of one size
 _FEW_POINTS = 12
 
 
@@ -62,6 +63,7 @@ def line_panel(
     x_label: str,
     x_limit: float,
     y_limits: tuple[float, float] | None = None,
+    wide: bool = False,
 ) -> Markup:
     """Draw lines over rounds.
 
@@ -72,9 +74,10 @@ def line_panel(
         x_label: unit of the x axis.
         x_limit: last value of the x axis, the same for panels side by side.
         y_limits: fixed range, else chosen by the values.
+        wide: for rows of two panels instead of three.
     """
     with mpl.rc_context(_STYLE):
-        figure, axes = _panel(title, x_label)
+        figure, axes = _panel(title, x_label, wide)
         for line in series:
             values = [float("nan") if value is None else value for value in line.y]
             axes.plot(
@@ -85,32 +88,32 @@ def line_panel(
                 linestyle=(0, (4, 1.6)) if line.dashed else "-",
                 marker="o" if len(line.x) <= _FEW_POINTS else None,
                 markersize=3.5,
-                label=line.name,
+                clip_on=False,
             )
         axes.set_xlim(0, max(x_limit, 1))
         if y_limits:
             axes.set_ylim(*y_limits)
         else:
             axes.margins(y=0.12)
-        return _svg(figure, title, key)
+        return _svg(figure, title, series, key)
 
 
 def bar_panel(title: str, layers: Sequence[Series], *, key: str, x_label: str, y_label: str) -> Markup:
-    """Draw stacked bars over rounds; see :func:`line_panel` for the arguments."""
+    """Draw stacked bars over rounds, for rows of two panels; see :func:`line_panel` for the arguments."""
     with mpl.rc_context(_STYLE):
-        figure, axes = _panel(title, x_label)
+        figure, axes = _panel(title, x_label, wide=True)
         base = [0.0] * max((len(layer.x) for layer in layers), default=0)
         for layer in layers:
             heights = [value or 0.0 for value in layer.y]
-            axes.bar(layer.x, heights, bottom=base, color=layer.color, width=0.8, label=layer.name)
+            axes.bar(layer.x, heights, bottom=base, color=layer.color, width=0.8)
             base = [below + height for below, height in zip(base, heights, strict=True)]
         axes.set_ylabel(y_label)
         axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
-        return _svg(figure, title, key)
+        return _svg(figure, title, layers, key)
 
 
-def _panel(title: str, x_label: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=_SIZE, layout="constrained")
+def _panel(title: str, x_label: str, wide: bool) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=_WIDE if wide else _SIZE, layout="constrained")
     axes = figure.add_subplot()
     axes.set_title(title, loc="left", fontsize=10.5, fontweight="bold", parse_math=False)
     axes.set_xlabel(x_label)
@@ -118,7 +121,7 @@ def _panel(title: str, x_label: str) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _svg(figure: Figure, title: str, key: str) -> Markup:
+def _svg(figure: Figure, title: str, series: Sequence[Series], key: str) -> Markup:
     stream = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": key}):
         FigureCanvasSVG(figure).print_svg(
@@ -129,5 +132,5 @@ def _svg(figure: Figure, title: str, key: str) -> Markup:
     drawing = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", drawing)  # of no use inside HTML
     drawing = re.sub(r'\bid="', f'id="{key}-', drawing)
     drawing = drawing.replace("url(#", f"url(#{key}-").replace('href="#', f'href="#{key}-')
-    label = Markup('role="img" aria-label="{}"').format(title)
-    return Markup(drawing.replace("<svg ", f"<svg {label} ", 1))  # noqa: S704 - matplotlib escapes its text
+    label = Markup('role="img" aria-label="{}"').format(f"{title}: {', '.join(item.name for item in series)}")
+    return Markup(drawing.replace("<svg ", f"<svg {label} ", 1))

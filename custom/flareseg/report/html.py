@@ -39,9 +39,7 @@ class Key:
     kind: str = ""
 
 
-def write_report(
-    record: RunRecord, folder: Path, *, links: Sequence[tuple[str, str]] = ()
-) -> tuple[Path, Path]:
+def write_report(record: RunRecord, folder: Path, *, links: Sequence[tuple[str, str]] = ()) -> tuple[Path, Path]:
     """Write ``report.html`` and ``report.json``, each whole or not at all.
 
     Args:
@@ -71,6 +69,7 @@ def report_page(facts: ReportFacts, links: Sequence[tuple[str, str]] = ()) -> st
         links=links,
         site_legend=[Key(f"{site} ({facts.sites[site]})", color, kind) for site, (color, kind) in styles.items()],
         dice_panels=_dice_panels(facts, styles),
+        wide_dice=_wide_dice(facts),
         size_panels=_size_panels(facts),
         loss_panels=_loss_panels(facts, styles),
         scale_panels=_scale_panels(facts, styles),
@@ -114,9 +113,14 @@ def _dice_panels(facts: ReportFacts, styles: dict[str, tuple[str, str]]) -> list
                 x_label="rounds done",
                 x_limit=facts.rounds_planned,
                 y_limits=DICE_RANGE,
+                wide=_wide_dice(facts),
             )
         )
     return panels if any(curves.scores for curves in facts.curves.values()) else []
+
+
+def _wide_dice(facts: ReportFacts) -> bool:
+    return len(facts.labels) in (2, 4)
 
 
 def _size_panels(facts: ReportFacts) -> list[Markup]:

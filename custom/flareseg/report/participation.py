@@ -38,7 +38,9 @@ class Shortfall(BaseModel):
     def sentence(self) -> str:
         """For example ``was absent in rounds 9-24``, without the site's name."""
         if self.stage == "scoring":
-            return "failed in the scoring after training" if self.state == "failed" else "was not scored on its test set"
+            return (
+                "failed in the scoring after training" if self.state == "failed" else "was not scored on its test set"
+            )
         plural = "s" if len(self.rounds) > 1 else ""
         return f"{_PHRASES[self.state]} in round{plural} {rounds_in_words(self.rounds)}"
 

@@ -56,9 +56,7 @@ def test_a_changed_image_or_setting_is_noticed(
 
 
 @pytest.mark.parametrize("file", ["image.npy", "label.npy", "foreground.npy"])
-def test_a_cut_entry_is_made_again(
-    site_file: Path, task: Task, tmp_path: Path, calls: list[str], file: str
-) -> None:
+def test_a_cut_entry_is_made_again(site_file: Path, task: Task, tmp_path: Path, calls: list[str], file: str) -> None:
     cache, case = make(site_file, task, tmp_path / "cache")
     whole = np.array(cache.load(case).image)
     (entry,) = (tmp_path / "cache").iterdir()

@@ -41,7 +41,9 @@ def test_ten_does_not_pair_with_one(tmp_path: Path) -> None:
         assert case.image.name.replace("volume", "segmentation") == case.label.name
 
 
-@pytest.mark.parametrize(("missing", "other"), [("segmentation-2.nii", "has no label"), ("volume-2.nii", "has no image")])
+@pytest.mark.parametrize(
+    ("missing", "other"), [("segmentation-2.nii", "has no label"), ("volume-2.nii", "has no image")]
+)
 def test_a_lonely_file_is_an_error(tmp_path: Path, missing: str, other: str) -> None:
     touch(tmp_path, "volume-1.nii", "segmentation-1.nii", "volume-2.nii", "segmentation-2.nii")
     (tmp_path / missing).unlink()

@@ -136,6 +136,16 @@ def test_memory_is_two_models_and_the_largest_variable(sites: int) -> None:
     assert (mean["v3"] == 1).all()
 
 
+@pytest.mark.parametrize("at", [0, 500_000, 999_999])
+def test_one_bad_value_in_a_large_variable_is_found(at: int) -> None:
+    array = np.ones(1_000_000, np.float32)
+    total = ExactSum({"x": array})
+    for bad in (np.nan, np.inf, -np.inf, -1e9):
+        array[at] = bad
+        with pytest.raises(ValueError, match="x should"):
+            total.add({"x": array}, 1)
+
+
 def test_nothing_to_average() -> None:
     with pytest.raises(ValueError, match="no contribution was added"):
         ExactSum(TEMPLATE).mean()

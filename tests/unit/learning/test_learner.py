@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import write_tiny_site
 
 from flareseg.data.site_data import SiteData
 from flareseg.errors import ErrorCode, FlaresegError
@@ -16,6 +15,7 @@ from flareseg.learning.predict import predict_logits
 from flareseg.networks import build_network, initial_state
 from flareseg.site import load_site
 from flareseg.task import Task
+from tiny import write_tiny_site
 
 
 def learner(task: Task, site_file: Path, name: str = "site") -> Learner:
@@ -44,9 +44,7 @@ def test_round_site_and_seed_each_change_the_draws(
     assert not same(one, learner(changed, site_file, name).train(state, round_number).update)
 
 
-def test_update_is_global_minus_local_without_scaling_and_decay(
-    task_content: dict[str, Any], site_file: Path
-) -> None:
+def test_update_is_global_minus_local_without_scaling_and_decay(task_content: dict[str, Any], site_file: Path) -> None:
     plain = Task.model_validate(task_content | {"fedgs": None, "optimizer": {"weight_decay": 0.0}})
     one = learner(plain, site_file)
     state = initial_state(plain)

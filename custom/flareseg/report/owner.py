@@ -1,0 +1,63 @@
+"""From a job's result to its model and task, and the site pages of someone who owns every site (POC)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flareseg.errors import SettingsError
+from flareseg.flare.record import RunRecord
+from flareseg.report.facts import load_record
+from flareseg.report.site import write_site_report
+from flareseg.site import load_site
+from flareseg.task import Task
+
+
+def find_model(result: Path) -> Path:
+    """Find the winning model of a downloaded result; a model file stands for itself.
+
+    Raises:
+        SettingsError: there is no model there.
+    """
+    if result.is_file():
+        return result
+    winner = load_record(result).evaluation.winner
+    if winner is None:
+        raise SettingsError(f"{result}: the job ended before a model was chosen.", "Give a model file instead.")
+    models = sorted(result.rglob(f"flareseg/{winner}.pt"))
+    if not models:
+        raise SettingsError(f"{result}: no flareseg/{winner}.pt below it.", "Download the result again.")
+    return models[0]
+
+
+def load_result_task(model: Path) -> Task:
+    """Read the task that a model was trained for from the model's own file."""
+    from flareseg.flare.state import load_model  # PyTorch, which other commands do without
+
+    _, about = load_model(model)
+    return Task.model_validate(about["task"])
+
+
+def write_owner_pages(record: RunRecord, result: Path, kits: Path, folder: Path) -> list[tuple[str, str]]:
+    """Write the site page of every site whose kit lies on this machine.
+
+    Args:
+        record: the run's record.
+        result: the downloaded result.
+        kits: folder with the startup kit of each site.
+        folder: where the pages go.
+
+    Returns:
+        For each page its label and its path relative to the report beside ``folder``; nothing where the run ended
+        before a model was chosen.
+    """
+    if record.evaluation.winner is None:
+        return []
+    model = find_model(result)
+    task = load_result_task(model)
+    links = []
+    for name in sorted(record.evaluation.testing):
+        site = load_site(kits / name / "local" / "site.yaml")
+        with_cache = site if site.cache else site.model_copy(update={"cache": kits / name / "cache"})
+        page = write_site_report(task, with_cache, model, folder / name, name=name)
+        links.append((name, f"{folder.name}/{name}/{page.name}"))
+    return links

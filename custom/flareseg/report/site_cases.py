@@ -1,0 +1,162 @@
+"""A few of a site's volumes, segmented and drawn. Imports PyTorch, so it is imported only where a page needs it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from flareseg.data.cache import Cache, Volume
+from flareseg.data.datalist import Case, SplitName, load_cases
+from flareseg.errors import DataError, ErrorCode, FlaresegError
+from flareseg.flare.state import load_model
+from flareseg.learning.metrics import dice_per_label
+from flareseg.learning.predict import predict_logits
+from flareseg.learning.seeding import generator
+from flareseg.networks.registry import build_network
+from flareseg.site import Site
+from flareseg.task import GIN, Task
+from flareseg.transforms import RandGIN
+
+SLICES = 4
+
+
+@dataclass(frozen=True)
+class Segmented:
+    """One volume with its prediction, for the labels that the site has annotated.
+
+    Attributes:
+        name: of the case; it stays at the site.
+        image: float32 (C, X, Y, Z) in [0, 1].
+        truth: bool (L, X, Y, Z).
+        prediction: bool (L, X, Y, Z).
+        spacing: (3,) in mm.
+        dice: for each label, None where it is absent from both.
+        slices: indices along Z that are worth a look.
+    """
+
+    name: str
+    image: np.ndarray
+    truth: np.ndarray
+    prediction: np.ndarray
+    spacing: np.ndarray
+    dice: list[float | None]
+    slices: list[int]
+
+
+def chosen_cases(site: Site, count: int) -> tuple[SplitName, list[Case], int]:
+    """The first cases of the testing split, or of the validation split where there is no testing.
+
+    Returns:
+        The split, the cases, and how many the split has in all.
+
+    Raises:
+        DataError: the site has neither testing nor validation cases.
+    """
+    splits = load_cases(site.data)
+    for split in ("testing", "validation"):
+        if cases := splits[split]:
+            return split, cases[:count], len(cases)
+    raise DataError(
+        f"{site.data.root}: no testing and no validation cases to show.",
+        "Hold some out in the datalist, or by data.split in site.yaml.",
+        code=ErrorCode.NO_DATA,
+    )
+
+
+@torch.no_grad()
+def segment(task: Task, site: Site, model: Path, cases: Sequence[Case]) -> list[Segmented]:
+    """Apply a model to some cases of a site.
+
+    Raises:
+        DataError: a case cannot be used.
+        FlaresegError: the model file cannot be used, or is of another task.
+    """
+    network = build_network(task)
+    try:
+        network.load_state_dict(load_model(model)[0])
+    except RuntimeError:
+        raise FlaresegError(
+            f"{model}: its weights are not those of the network of task {task.name}.",
+            "Give a model and the task.yaml of the same job.",
+            code=ErrorCode.BAD_MODEL,
+        ) from None
+    cuda = torch.cuda.is_available() and site.device != "cpu"
+    device = torch.device("cuda" if cuda else "cpu")
+    network.to(device).eval()
+    annotated = [index for index, label in enumerate(task.labels) if site.labels[label] is not None]
+    with tempfile.TemporaryDirectory(prefix="flareseg-report-") as scratch:
+        store = Cache(site.cache or Path(scratch), task, site)
+        return [_segment(case, store.load(case), network, device, task, annotated) for case in cases]
+
+
+def _segment(
+    case: Case, volume: Volume, network: torch.nn.Module, device: torch.device, task: Task, annotated: list[int]
+) -> Segmented:
+    image = np.array(volume.image)
+    logits = predict_logits(network, torch.from_numpy(image).to(device), task).cpu()
+    prediction = logits[annotated] > 0
+    truth = torch.from_numpy(np.array(volume.label[annotated])).bool()
+    dice = dice_per_label(prediction, truth).tolist()
+    return Segmented(
+        name=case.name,
+        image=image,
+        truth=truth.numpy(),
+        prediction=prediction.numpy(),
+        spacing=volume.spacing,
+        dice=[None if np.isnan(value) else value for value in dice],
+        slices=informative_slices(truth.numpy(), prediction.numpy()),
+    )
+
+
+def informative_slices(truth: np.ndarray, prediction: np.ndarray, count: int = SLICES) -> list[int]:
+    """Choose axial slices: for each label, rarest first, its largest; then where truth and prediction differ most.
+
+    Args:
+        truth: bool (L, X, Y, Z).
+        prediction: bool (L, X, Y, Z).
+        count: at most so many.
+
+    Returns:
+        Indices along Z from low to high, at least one.
+    """
+    areas = truth.sum(axis=(1, 2))
+    rarest_first = sorted((area for area in areas if area.any()), key=lambda area: int(area.sum()))
+    difference = (truth ^ prediction).sum(axis=(0, 1, 2))
+    wanted = [int(area.argmax()) for area in rarest_first]
+    wanted += [int(number) for number in np.argsort(-difference, kind="stable") if difference[number]]
+    chosen: list[int] = []
+    for number in wanted:
+        if len(chosen) < count and all(abs(number - other) > 1 for other in chosen):
+            chosen.append(number)
+    return sorted(chosen) or [truth.shape[-1] // 2]
+
+
+def gin_samples(item: Segmented, settings: GIN, task: Task, site: str, count: int) -> list[np.ndarray]:
+    """Show a slice as GIN changes it in training; every sample is changed.
+
+    Returns:
+        ``count`` slices, float32 (C, X, Y), of the volume's middle slice among those chosen.
+    """
+    number = item.slices[len(item.slices) // 2]
+    if task.spatial_dims == 3:
+        low = max(0, min(number - task.patch[2] // 2, item.image.shape[3] - task.patch[2]))
+        image, inside = item.image[..., low : low + task.patch[2]], number - low
+    else:
+        image, inside = item.image[..., number], None
+    gin = RandGIN(
+        prob=1.0,
+        mode=settings.kernels,
+        alpha=settings.mixing,
+        kernel_sizes=settings.kernel_sizes,
+        hidden_channels=settings.hidden_channels,
+        layers=settings.layers,
+    )
+    gin.set_random_state(seed=int(generator(task.training.seed, site, 0, "gin samples").integers(2**32)))
+    x = torch.from_numpy(np.ascontiguousarray(image))[None]
+    samples = [gin.apply_batch(x)[0].numpy() for _ in range(count)]
+    return samples if inside is None else [sample[..., inside] for sample in samples]

@@ -1,0 +1,32 @@
+"""A federation of real NVFlare processes on loopback, started once for the tests that share it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from federation import PROJECT, Federation, tiny_sites
+from flareseg.poc.processes import processes_of
+from flareseg.poc.run import start_federation
+from flareseg.poc.workspace import PocWorkspace
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.integration)
+
+
+@pytest.fixture(scope="session")
+def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
+    """One server, ct-a, ct-b and mr-a, with small data."""
+    folder = tmp_path_factory.mktemp("federation")
+    workspace = PocWorkspace(folder)
+    try:
+        start_federation(workspace, PROJECT, tiny_sites(folder / "sites"), lambda message: None)
+        yield Federation(workspace)
+    finally:
+        workspace.stop()
+        assert not processes_of(workspace.poc)

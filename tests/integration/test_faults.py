@@ -1,0 +1,91 @@
+"""Sites that fail or die: the job goes on with the others and says so."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from federation import Federation, tiny_changes
+from flareseg.flare.session import job_progress, lead_session
+from flareseg.poc.processes import processes_of
+from flareseg.report import load_record, report_facts
+from tiny import write_tiny_site
+
+
+def _empty(folder: Path) -> None:
+    for path in folder.glob("*/*.nii.gz"):
+        path.unlink()
+
+
+def _misshapen(folder: Path) -> None:
+    path = folder / "labels" / "case-3.nii.gz"
+    label = nib.load(path)
+    nib.save(nib.Nifti1Image(np.asarray(label.dataobj)[:-1], label.affine), path)
+
+
+def _cut(folder: Path) -> None:
+    path = folder / "images" / "case-3.nii.gz"
+    path.write_bytes(path.read_bytes()[:1500])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code", "file"),
+    [
+        (_empty, "NO_DATA", "images/*.nii.gz"),
+        (_misshapen, "SHAPE_MISMATCH", "labels/case-3.nii.gz"),
+        (_cut, "UNREADABLE_IMAGE", "images/case-3.nii.gz"),
+    ],
+    ids=["empty folder", "label of another shape", "image cut short"],
+)
+def test_a_site_with_bad_data_is_named_and_the_others_go_on(
+    federation: Federation, spoil: Callable[[Path], None], code: str, file: str
+) -> None:
+    folder = federation.workspace.folder / "sites" / "mr-a"
+    spoil(folder)
+    try:
+        record, result = federation.run(tiny_changes(rounds=1))
+    finally:
+        write_tiny_site(folder, modality="MR", seed=2)
+    error = record.rounds[0].failed["mr-a"]
+    assert error.code == code
+    assert (error.case is None) == (code == "NO_DATA")
+    assert record.rounds[0].accepted == ["ct-a", "ct-b"]
+    assert report_facts(record).status == "subset"
+    server_log = (result / "workspace" / "log.txt").read_text()
+    assert f"site mr-a failed: {code}" in server_log
+    assert "case-3" not in server_log
+    log = federation.site_log("mr-a")
+    (line,) = {entry.split(" - ")[-1] for entry in log.splitlines() if f"{code} " in entry or f"{code}:" in entry}
+    assert file in line
+    assert not [entry for entry in log.splitlines() if entry.startswith("Traceback")]
+
+
+def test_a_site_killed_in_a_round_leaves_a_subset(federation: Federation) -> None:
+    job_id = federation.submit(tiny_changes(rounds=3, steps=400))
+    user, kit = federation.workspace.lead_kit
+    with lead_session(user, kit) as session:
+        deadline = time.monotonic() + 120
+        while not ((progress := job_progress(session, job_id)) and progress["rounds_done"] >= 1):
+            assert time.monotonic() < deadline, "the first round did not end"
+            time.sleep(0.3)
+    mark = os.sep + "mr-a"
+    victims = [
+        process
+        for process in processes_of(federation.workspace.poc)
+        if job_id in " ".join(process.cmdline()) and mark in " ".join(process.cmdline())
+    ]
+    assert victims
+    for process in victims:
+        os.kill(process.pid, signal.SIGKILL)
+    record = load_record(federation.result(job_id))
+    assert record.status == "subset"
+    assert "mr-a" in {site for item in record.rounds for site in item.absent}
+    assert record.rounds[-1].accepted == ["ct-a", "ct-b"]
+    assert set(record.evaluation.testing) == {"ct-a", "ct-b"}
