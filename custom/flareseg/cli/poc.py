@@ -31,7 +31,8 @@ _WORKSPACE = Path("build/poc")
 _PROJECT = Path("poc/project.yml")
 
 
-def _changes(rounds: int | None, changes: list[str] | None) -> list[str]:
+def changes_of(rounds: int | None, changes: list[str] | None) -> list[str]:
+    """All changes of task.yaml as KEY=VALUE."""
     return [*(changes or []), *([f"training.rounds={rounds}"] if rounds else [])]
 
 
@@ -63,7 +64,7 @@ def run(
     place = PocWorkspace(workspace)
     with JobProgress() as show:
         _, result = run_job(
-            place, job, project=project, data=data, changes=_changes(rounds, changes), tell=tell, show=show
+            place, job, project=project, data=data, changes=changes_of(rounds, changes), tell=tell, show=show
         )
     _finish(place, result)
 
@@ -81,7 +82,7 @@ def start(data: Data = None, workspace: Workspace = _WORKSPACE, project: Project
 def submit_command(job: Job, workspace: Workspace = _WORKSPACE, rounds: Rounds = None, changes: Changes = None) -> None:
     """Submit a job to the running federation, watch it, download and report its result."""
     place = PocWorkspace(workspace)
-    job_id = submit(place, job, _changes(rounds, changes))
+    job_id = submit(place, job, changes_of(rounds, changes))
     tell(f"Job {job_id} submitted by {place.lead_kit[0]}")
     with JobProgress() as show:
         _, result = watch_and_download(place, job_id, show)

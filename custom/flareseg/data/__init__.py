@@ -1,0 +1,1 @@
+"""A site's data: datalists, the embedded phantom, preparation, cache and sampling."""

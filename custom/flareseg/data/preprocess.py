@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from monai.data.meta_tensor import MetaTensor
 from monai.transforms import Spacing
+from nibabel.affines import voxel_sizes
 from nibabel.spatialimages import SpatialImage
 
 from flareseg.data.datalist import Case
@@ -64,7 +65,7 @@ def preprocess(case: Case, task: Task, site: Site) -> tuple[np.ndarray, np.ndarr
             case=case.name,
         )
     affine = image.affine
-    pixdim = [wanted or own for wanted, own in zip(task.spacing, nib.affines.voxel_sizes(affine), strict=True)]
+    pixdim = [wanted or own for wanted, own in zip(task.spacing, voxel_sizes(affine), strict=True)]
     values = _resample(values[None], affine, pixdim, "bilinear")
     masks = _resample(masks, affine, pixdim, "nearest")
     scaled = normalize(values, task.modalities[site.modality])
@@ -118,7 +119,7 @@ def _masks(label: np.ndarray, case: Case, task: Task, site: Site) -> np.ndarray:
 
 
 def _resample(volume: np.ndarray, affine: np.ndarray, pixdim: list[float], mode: str) -> np.ndarray:
-    if np.allclose(nib.affines.voxel_sizes(affine), pixdim, rtol=1e-3):
+    if np.allclose(voxel_sizes(affine), pixdim, rtol=1e-3):
         return volume
     tensor = MetaTensor(torch.as_tensor(volume, dtype=torch.float32), affine=torch.as_tensor(affine))
     spacing = Spacing(pixdim=pixdim, mode=mode, padding_mode="border", dtype=torch.float32)

@@ -54,7 +54,7 @@ class BestModelSelector(FLComponent):
             self._component(self.recorder_id, fl_ctx).keep(MODEL_LAST, rounds_done, None)
 
     @staticmethod
-    def _component(name: str, fl_ctx: FLContext):  # type: ignore[no-untyped-def]  # noqa: ANN205
+    def _component(name: str, fl_ctx: FLContext):  # type: ignore[no-untyped-def]
         return fl_ctx.get_engine().get_component(name)
 
     def _compare(self, fl_ctx: FLContext) -> None:

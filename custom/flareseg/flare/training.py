@@ -23,7 +23,7 @@ def stamp(shareable: Shareable, digest: str) -> None:
 
 
 def job_min_clients(fl_ctx: FLContext) -> int:
-    """k of k-of-n: ``min_clients`` of the job's meta.json, the only place it is written."""
+    """K of k-of-n: ``min_clients`` of the job's meta.json, the only place it is written."""
     return int(fl_ctx.get_prop(FLContextKey.JOB_META)[JobMetaKey.MIN_CLIENTS])
 
 

@@ -1,0 +1,1 @@
+"""Training and scoring at one place, without federation."""

@@ -46,7 +46,7 @@ def submit(workspace: PocWorkspace, job: Path, changes: Sequence[str]) -> str:
         SettingsError: the job is wrong, or needs more sites than there are.
     """
     staged = stage_job(job, workspace.folder / "jobs" / job.resolve().name, changes)
-    meta, task = load_job(staged)
+    meta, _ = load_job(staged)
     sites = workspace.participants("client")
     if meta["min_clients"] > len(sites):
         raise SettingsError(

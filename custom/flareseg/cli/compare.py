@@ -1,0 +1,61 @@
+"""``flareseg compare``: several jobs on the same data, over seeds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flareseg.cli.console import console, tell
+from flareseg.cli.poc import Changes, Data, Project, Rounds, changes_of
+from flareseg.cli.progress import JobProgress
+from flareseg.errors import ExitCode, SettingsError
+from flareseg.experiments.comparison import Comparison
+from flareseg.job import load_job
+from flareseg.poc.run import start_federation, submit, watch_and_download
+from flareseg.poc.workspace import PocWorkspace
+from flareseg.report import load_record, report_facts
+from flareseg.report.schema import ReportFacts
+
+EXAMPLES = "Example: flareseg compare jobs/fedavg jobs/fedgin-fedgs --seeds 0,1,2"
+
+
+def compare(
+    jobs: Annotated[list[Path], typer.Argument(help="Job folders; the first is what the others are compared with.")],
+    seeds: Annotated[str, typer.Option(help="Seeds, separated by commas.")] = "0,1,2",
+    data: Data = None,
+    workspace: Annotated[Path, typer.Option(help="Folder for data, kits, results and comparison.json.")] = Path(
+        "build/compare"
+    ),
+    rounds: Rounds = None,
+    changes: Changes = None,
+    project: Project = Path("poc/project.yml"),
+) -> None:
+    """Run each job with each seed in one federation on this machine, and print means and differences."""
+    try:
+        numbers = [int(seed) for seed in seeds.split(",")]
+    except ValueError:
+        raise SettingsError(f"--seeds {seeds}: expected whole numbers.", "For example --seeds 0,1,2.") from None
+    names = [load_job(job)[0]["name"] for job in jobs]
+    if len(set(names)) != len(names):
+        raise SettingsError(f"Jobs should have distinct names, got {', '.join(names)}.", "Change meta.json.")
+    place = PocWorkspace(workspace)
+    runs: dict[str, list[ReportFacts]] = {name: [] for name in names}
+    try:
+        start_federation(place, project, data, tell)
+        for seed in numbers:
+            for name, job in zip(names, jobs, strict=True):
+                tell(f"{name}, seed {seed}")
+                with JobProgress() as show:
+                    job_id = submit(place, job, [*changes_of(rounds, changes), f"training.seed={seed}"])
+                    _, result = watch_and_download(place, job_id, show)
+                runs[name].append(report_facts(load_record(result)))
+    finally:
+        place.stop()
+    comparison = Comparison.of(runs, numbers)
+    console.print(comparison.table())
+    tell(f"Comparison: {comparison.write(place.folder)}")
+    if any(status != "complete" for several in comparison.status.values() for status in several):
+        tell("Not every run was complete: see status in comparison.json.")
+        raise typer.Exit(ExitCode.SUBSET)
