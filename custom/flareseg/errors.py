@@ -48,7 +48,7 @@ class FlaresegError(Exception):
         self.case = case
 
     def __str__(self) -> str:
-        return f"{self.message} {self.remedy}"
+        return f"{self.message} {self.remedy}".rstrip()
 
 
 class SettingsError(FlaresegError):

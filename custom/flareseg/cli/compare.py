@@ -13,7 +13,7 @@ from flareseg.cli.progress import JobProgress
 from flareseg.errors import ExitCode, SettingsError
 from flareseg.experiments.comparison import Comparison
 from flareseg.job import load_job
-from flareseg.poc.run import start_federation, submit, watch_and_download
+from flareseg.poc.run import stage, start_federation, submit, watch_and_download
 from flareseg.poc.workspace import PocWorkspace
 from flareseg.report import load_record, report_facts
 from flareseg.report.schema import ReportFacts
@@ -43,6 +43,8 @@ def compare(
     place = PocWorkspace(workspace)
     runs: dict[str, list[ReportFacts]] = {name: [] for name in names}
     try:
+        for job in jobs:
+            stage(place, job, [*changes_of(rounds, changes), "training.seed=0"])
         start_federation(place, project, data, tell)
         for seed in numbers:
             for name, job in zip(names, jobs, strict=True):

@@ -36,6 +36,11 @@ def start_federation(workspace: PocWorkspace, project: Path, data: Path | None, 
     workspace.start()
 
 
+def stage(workspace: PocWorkspace, job: Path, changes: Sequence[str]) -> Path:
+    """Copy the job into the workspace with its changed settings."""
+    return stage_job(job, workspace.folder / "jobs" / job.resolve().name, changes)
+
+
 def submit(workspace: PocWorkspace, job: Path, changes: Sequence[str]) -> str:
     """Submit a job as the lead.
 
@@ -45,7 +50,7 @@ def submit(workspace: PocWorkspace, job: Path, changes: Sequence[str]) -> str:
     Raises:
         SettingsError: the job is wrong, or needs more sites than there are.
     """
-    staged = stage_job(job, workspace.folder / "jobs" / job.resolve().name, changes)
+    staged = stage(workspace, job, changes)
     meta, _ = load_job(staged)
     sites = workspace.participants("client")
     if meta["min_clients"] > len(sites):
@@ -88,7 +93,7 @@ def run_job(
     Returns:
         NVFlare's final status and the folder of the result.
     """
-    load_job(job)  # a wrong job is told before anything starts
+    stage(workspace, job, changes)  # a wrong job or change is told before anything starts
     try:
         start_federation(workspace, project, data, tell)
         job_id = submit(workspace, job, changes)

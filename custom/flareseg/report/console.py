@@ -17,10 +17,10 @@ def summary_table(facts: ReportFacts) -> Table:
     Names and reasons come from others: they are shown as plain text, without markup or control characters.
     """
     status = Text(facts.status, style=f"bold {_COLORS[facts.status]}")
-    if facts.round_overhead_seconds is not None:
-        status.append(f", fixed cost of a round {facts.round_overhead_seconds:.2f} s", style="not bold default")
     if facts.reason:
         status.append(f": {_plain(facts.reason)}", style="not bold default")
+    if facts.round_overhead_seconds is not None:
+        status.append(f"\nFixed cost of a round: {facts.round_overhead_seconds:.2f} s", style="not bold default")
     table = Table(
         title=Text(f"{_plain(facts.job_name or facts.task_name)}: mean Dice of the final model on the test sets"),
         title_justify="left",

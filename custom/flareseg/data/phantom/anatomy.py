@@ -31,8 +31,8 @@ def draw_anatomy(grid: Grid, rng: np.random.Generator) -> Canvas:
     _pancreas(canvas, rng)
     _liver(canvas, rng)
     _spleen(canvas, rng)
-    _kidney(canvas, rng, _jitter(rng, (60, -32, -32), 3.5), side=1)
-    _kidney(canvas, rng, _jitter(rng, (-60, -32, -24), 3.5), side=-1)
+    _kidney(canvas, rng, _jitter(rng, (60, -32, -32), 3.0), side=1)
+    _kidney(canvas, rng, _jitter(rng, (-60, -32, -24), 3.0), side=-1)
     _great_vessels(canvas, rng)
     _hepatic_vessels(canvas, rng)
     _lungs(canvas, rng)
@@ -44,7 +44,7 @@ def _jitter(rng: np.random.Generator, point: Point, sd: float) -> Point:
     return float(x), float(y), float(z)
 
 
-def _resize(rng: np.random.Generator, radii: Point, sd: float = 0.07) -> Point:
+def _resize(rng: np.random.Generator, radii: Point, sd: float = 0.06) -> Point:
     x, y, z = np.asarray(radii) * np.exp(np.clip(rng.normal(0, sd, 3), -2 * sd, 2 * sd))
     return float(x), float(y), float(z)
 
@@ -97,7 +97,7 @@ def _loop(canvas: Canvas, rng: np.random.Generator, path: list[Point], radius: f
 
 
 def _bowel(canvas: Canvas, rng: np.random.Generator) -> None:
-    for _ in range(int(rng.integers(12, 18))):
+    for _ in range(int(rng.integers(8, 14))):
         start = (rng.uniform(-80, 70), rng.uniform(-5, 62), rng.uniform(-75, -12))
         step = (rng.normal(0, 22), rng.normal(0, 8), rng.normal(0, 10))
         end = (start[0] + step[0], start[1] + step[1], start[2] + step[2])
@@ -110,7 +110,7 @@ def _bowel(canvas: Canvas, rng: np.random.Generator) -> None:
 
 
 def _stomach(canvas: Canvas, rng: np.random.Generator) -> None:
-    fundus, antrum = _jitter(rng, (-52, 8, 34), 5), _jitter(rng, (-32, 45, 0), 5)
+    fundus, antrum = _jitter(rng, (-52, 8, 34), 4), _jitter(rng, (-32, 45, 0), 4)
     wide = _resize(rng, (34, 32, 36), 0.12)
     box, at = canvas.box((-115, -40, -50), (30, 90, 90))
     shape = np.maximum(ellipsoid(at, fundus, wide), ellipsoid(at, antrum, (42, 20, 22), turn=-0.35))
@@ -130,12 +130,12 @@ def _pancreas(canvas: Canvas, rng: np.random.Generator) -> None:
 def _liver(canvas: Canvas, rng: np.random.Generator) -> None:
     box, at = canvas.box((-90, -95, -80), (130, 95, 90))
     x, y, z = at
-    right = ellipsoid(at, _jitter(rng, (60, 2, 6), 4), _resize(rng, (60, 72, 70)))
+    right = ellipsoid(at, _jitter(rng, (60, 2, 6), 3), _resize(rng, (60, 72, 70)))
     slope = np.float32(rng.uniform(0.5, 0.8))
     right = np.minimum(right, (x + slope * z - np.float32(rng.uniform(0, 10))) / 30)
     behind = np.float32(rng.uniform(0.7, 1.0)) * np.minimum(z - 15, 0)  # room for the kidney below
     right = np.minimum(right, (y + 62 + behind) / 30)
-    left = ellipsoid(at, _jitter(rng, (2, 38, 26), 5), _resize(rng, (60, 30, 30), 0.12), turn=-0.15)
+    left = ellipsoid(at, _jitter(rng, (2, 38, 26), 4), _resize(rng, (60, 30, 30), 0.12), turn=-0.15)
     both = np.float32(0.08) * np.logaddexp(right / np.float32(0.08), left / np.float32(0.08))
     shape = both + np.float32(0.05) * canvas.bumps[box]
     canvas.paint(box, shape > 0, Tissue.LIVER, over=(*SOFT, Tissue.PANCREAS))
@@ -147,7 +147,7 @@ def _liver(canvas: Canvas, rng: np.random.Generator) -> None:
 
 def _spleen(canvas: Canvas, rng: np.random.Generator) -> None:
     box, at = canvas.box((-130, -90, -60), (-40, 50, 100))
-    centre = _jitter(rng, (-88, -28, 24), 4)
+    centre = _jitter(rng, (-88, -28, 24), 3)
     big = float(np.exp(np.clip(rng.normal(0, 0.12), -0.25, 0.25)))
     radii = _resize(rng, (31 * big, 44 * big, 44 * big))
     shape = ellipsoid(at, centre, radii, turn=0.3) + np.float32(0.06) * canvas.bumps[box]

@@ -33,7 +33,7 @@ _HU: dict[Tissue, tuple[float, float, float]] = {
     Tissue.LIVER: (58, 75, 112),
     Tissue.SPLEEN: (48, 125, 120),
     Tissue.KIDNEY_CORTEX: (33, 190, 180),
-    Tissue.KIDNEY_MEDULLA: (30, 85, 165),
+    Tissue.KIDNEY_MEDULLA: (31, 120, 168),
     Tissue.RENAL_PELVIS: (8, 10, 20),
     Tissue.LESION: (58, 75, 112),  # less a depth drawn for each scan
     Tissue.SUBCUTANEOUS: (-105, -102, -100),
@@ -42,7 +42,7 @@ _HU: dict[Tissue, tuple[float, float, float]] = {
 # Proton density (relative), T1 and T2 in ms at 1.5 T; flowing blood is given as what spin echo leaves of it.
 _RELAXATION: dict[Tissue, tuple[float, float, float]] = {
     Tissue.AIR: (0.0, 1000, 50),
-    Tissue.FAT: (0.95, 340, 110),
+    Tissue.FAT: (0.95, 340, 180),
     Tissue.MUSCLE: (0.80, 1000, 42),
     Tissue.CORTEX: (0.08, 500, 20),
     Tissue.MARROW: (0.60, 550, 75),
@@ -61,10 +61,10 @@ _RELAXATION: dict[Tissue, tuple[float, float, float]] = {
     Tissue.LIVER: (0.80, 590, 54),
     Tissue.SPLEEN: (0.85, 1050, 85),
     Tissue.KIDNEY_CORTEX: (0.90, 950, 98),
-    Tissue.KIDNEY_MEDULLA: (0.95, 1300, 115),
+    Tissue.KIDNEY_MEDULLA: (0.92, 1150, 108),
     Tissue.RENAL_PELVIS: (0.95, 2500, 350),
     Tissue.LESION: (0.85, 1000, 110),
-    Tissue.SUBCUTANEOUS: (0.95, 340, 110),
+    Tissue.SUBCUTANEOUS: (0.95, 340, 180),
 }
 
 # Amplitude of the texture inside a tissue, relative to the scan's.
@@ -85,7 +85,7 @@ def render_ct(tissue: NDArray[np.uint8], grid: Grid, rng: np.random.Generator) -
     """Scan a tissue map by CT.
 
     Scans differ in contrast phase (mostly portal venous, some arterial or native), lesion depth (25 to 60 HU below
-    the liver), fatty liver, reconstruction kernel (sharpness and noise grain) and dose (noise of 7 to 16 HU).
+    the liver), fatty liver, reconstruction kernel (sharpness and noise grain) and dose (noise of 6 to 13 HU).
 
     Args:
         tissue: (x, y, z) tissue map.
@@ -102,27 +102,29 @@ def render_ct(tissue: NDArray[np.uint8], grid: Grid, rng: np.random.Generator) -
     hu += rng.normal(0, 0.06, len(hu)) * np.where(np.abs(hu) < 300, np.abs(hu), 0)
     hu[Tissue.LIVER] -= 25 * max(0.0, rng.normal(0, 0.5))
     hu[Tissue.LESION] = hu[Tissue.LIVER] - rng.uniform(25, 60)
-    image = _lookup(tissue, hu) + np.float32(rng.uniform(3, 7)) * _texture(tissue, rng)
+    image = _lookup(tissue, hu) + np.float32(rng.uniform(2, 5)) * _texture(tissue, rng)
     sharpness = rng.uniform(0.35, 0.75)
     image = ndimage.gaussian_filter(image, (sharpness, sharpness, 0.3), truncate=3.0)
     noise = rng.standard_normal(grid.shape, dtype=np.float32)
     noise = ndimage.gaussian_filter(noise, (sharpness, sharpness, 0), truncate=3.0, mode="wrap")
-    image += noise * np.float32(rng.uniform(7, 16) / noise.std())
+    image += noise * np.float32(rng.uniform(6, 13) / noise.std())
     image += np.float32(rng.uniform(1, 4)) * smooth_field(grid, 60.0, rng)
     return np.rint(np.clip(image, *HU_RANGE)).astype(np.int16)
 
 
-def render_mr(tissue: NDArray[np.uint8], grid: Grid, rng: np.random.Generator) -> NDArray[np.int16]:
+def render_mr(
+    tissue: NDArray[np.uint8], grid: Grid, rng: np.random.Generator, *, fat_suppressed: bool
+) -> NDArray[np.int16]:
     """Scan a tissue map by T2-weighted spin-echo MR.
 
-    The signal is PD · (1 − exp(−TR/T1)) · exp(−TE/T2). Scans differ in TE, TR, fat suppression (half of them have
-    it), tissue parameters, gain, bias field, texture and noise. Noise is Rician: the modulus of a complex signal
-    with normal noise.
+    The signal is PD · (1 − exp(−TR/T1)) · exp(−TE/T2). Scans differ in TE, TR, tissue parameters, gain, bias field,
+    texture and noise. Noise is Rician: the modulus of a complex signal with normal noise.
 
     Args:
         tissue: (x, y, z) tissue map.
         grid: its voxels.
         rng: source of all variation between scans.
+        fat_suppressed: fat darker than every organ; else brighter than every organ.
 
     Returns:
         The image in arbitrary units, not negative, of the same shape.
@@ -131,18 +133,17 @@ def render_mr(tissue: NDArray[np.uint8], grid: Grid, rng: np.random.Generator) -
     echo, repetition = rng.uniform(55, 115), rng.uniform(1500, 5000)
     signal = density * (1 - np.exp(-repetition / t1)) * np.exp(-echo / t2)
     signal *= np.exp(rng.normal(0, 0.07, len(signal)))
-    suppressed = rng.random() < 0.5
-    signal[Tissue.FAT] *= rng.uniform(0.05, 0.15) if suppressed else rng.uniform(0.6, 1.0)
+    signal[Tissue.FAT] *= rng.uniform(0.05, 0.15) if fat_suppressed else rng.uniform(0.8, 1.1)
     signal[Tissue.SUBCUTANEOUS] = signal[Tissue.FAT]
-    signal[Tissue.MARROW] *= 0.3 if suppressed else 1.0
+    signal[Tissue.MARROW] *= 0.3 if fat_suppressed else 1.0
     signal[Tissue.LESION] = signal[Tissue.LIVER] * rng.uniform(1.6, 2.6)
     signal /= signal[Tissue.SPLEEN]
     image = _lookup(tissue, signal)
-    image *= 1 + np.float32(rng.uniform(0.02, 0.05)) * _texture(tissue, rng)
+    image *= 1 + np.float32(rng.uniform(0.02, 0.04)) * _texture(tissue, rng)
     sharpness = rng.uniform(0.4, 0.8)
     image = ndimage.gaussian_filter(image, (sharpness, sharpness, 0.3), truncate=3.0)
     image *= np.exp(np.float32(rng.uniform(0.1, 0.25)) * smooth_field(grid, 130.0, rng))
-    sigma = np.float32(rng.uniform(0.02, 0.06))
+    sigma = np.float32(rng.uniform(0.02, 0.045))
     real = image + sigma * rng.standard_normal(grid.shape, dtype=np.float32)
     imaginary = sigma * rng.standard_normal(grid.shape, dtype=np.float32)
     gain = np.float32(np.exp(rng.uniform(np.log(150), np.log(900))))

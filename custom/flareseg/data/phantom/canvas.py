@@ -57,12 +57,12 @@ class Canvas:
         bend_mm: standard deviation of the displacement along each axis.
     """
 
-    def __init__(self, grid: Grid, rng: np.random.Generator, bend_mm: float = 4.5) -> None:
+    def __init__(self, grid: Grid, rng: np.random.Generator, bend_mm: float = 3.5) -> None:
         self.grid = grid
         self.tissue = np.full(grid.shape, Tissue.AIR, dtype=np.uint8)
         build = float(np.clip(rng.normal(1.04, 0.05), 0.94, 1.12))
         self._scale = build * np.clip(rng.normal(1.0, 0.02, 3), 0.97, 1.03)
-        self._shift = np.clip(rng.normal(0.0, [2.5, 2.5, 6.0]), [-5, -5, -12], [5, 5, 12])
+        self._shift = np.clip(rng.normal(0.0, [2.0, 2.0, 5.0]), [-4, -4, -10], [4, 4, 10])
         bends = [np.clip(smooth_field(grid, 55.0, rng), -2.5, 2.5) * np.float32(bend_mm) for _ in range(3)]
         self.coordinates: Coordinates = (
             self._frame(0, bends[0]),

@@ -14,7 +14,7 @@ from flareseg.data.phantom.canvas import Canvas, Tissue
 from flareseg.data.phantom.grid import Grid
 from flareseg.data.phantom.lesions import add_lesions
 
-PHANTOM_VERSION = 1
+PHANTOM_VERSION = 2
 """Raised by one whenever a case's voxels change: results are compared only on the same version."""
 
 Modality = Literal["CT", "MR"]
@@ -81,8 +81,12 @@ def make_case(
     grid = _draw_grid(modality, scan)
     canvas = draw_anatomy(grid, body)
     add_lesions(canvas.tissue, grid, lesion)
-    render = render_ct if modality == "CT" else render_mr
-    return render(canvas.tissue, grid, scan), _labels(canvas), grid.affine
+    if modality == "CT":
+        image = render_ct(canvas.tissue, grid, scan)
+    else:
+        # By turns, not by chance: with few training volumes a draw would decide the whole comparison.
+        image = render_mr(canvas.tissue, grid, scan, fat_suppressed=index % 2 == 0)
+    return image, _labels(canvas), grid.affine
 
 
 def _draw_grid(modality: Modality, rng: np.random.Generator) -> Grid:

@@ -37,5 +37,5 @@ def write_sites(
             try:
                 future.result()
             except ValueError as error:
-                raise SettingsError(str(error), "Choose another folder, or delete this one.") from None
+                raise SettingsError(str(error), remedy="") from None
             done(futures[future])

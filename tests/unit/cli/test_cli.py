@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flareseg.experiments.comparison import Comparison, Row
+
+JOBS = Path(__file__).parents[3] / "jobs"
+
+
+def flareseg(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"COLUMNS": "200", "HOME": str(cwd)}
+    command = [str(Path(sys.executable).parent / "flareseg"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, check=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["poc", "run", "nowhere"], "nowhere: no such job folder"),
+        (["poc", "run", str(JOBS / "fedavg"), "--set", "training.round=3"], "training.round: unknown key"),
+        (["poc", "run", str(JOBS / "fedavg"), "--data", "empty"], "no <site>/site.yaml"),
+        (["poc", "submit", str(JOBS / "fedavg")], "project.yml: no such file"),
+        (["report", "nowhere"], "nowhere: no such folder"),
+        (["compare", str(JOBS / "fedavg"), "--seeds", "a"], "expected whole numbers"),
+        (["compare", str(JOBS / "fedavg"), str(JOBS / "fedavg")], "distinct names"),
+    ],
+    ids=lambda value: " ".join(Path(part).name for part in value) if isinstance(value, list) else "",
+)
+def test_wrong_input_is_one_message_and_exit_code_2(tmp_path: Path, arguments: list[str], words: str) -> None:
+    done = flareseg(*arguments, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_settings_lists_every_key_with_a_meaning(tmp_path: Path) -> None:
+    done = flareseg("settings", "task", cwd=tmp_path)
+    assert done.returncode == 0
+    for key in ("fedgs.targets.<name>.threshold", "training.steps", "gin.mixing"):
+        assert key in done.stdout
+
+
+def test_comparison_takes_differences_seed_by_seed() -> None:
+    row = Row(modality="MR", score="dice", values={"a": [0.3, 0.5, None], "b": [0.4, 0.7, 0.9]})
+    assert row.mean("a") == pytest.approx(0.4)
+    gain = row.difference("b", "a")
+    assert gain is not None
+    assert gain[0] == pytest.approx(0.15)
+    comparison = Comparison(jobs=["a", "b"], seeds=[0, 1, 2], status={}, rows=[row])
+    assert comparison.table().row_count == 1
