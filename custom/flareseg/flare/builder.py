@@ -16,6 +16,7 @@ from flareseg.flare.policy import AUTHORIZATION, CLASS_ALLOW_LIST, PRIVACY
 
 RESOURCES = "resources.json.default"
 SITE_FILE = "site.yaml"
+SAMPLE = Path(__file__).parent / "site.yaml.sample"
 LAUNCHER = "flareseg.flare.launcher.SiteJobLauncher"
 
 
@@ -26,7 +27,7 @@ class SitePolicyBuilder(Builder):
     ``nvflare provision``; stands after NVFlare's StaticFileBuilder in project.yml.
 
     Args:
-        sites: folder with ``<site>/site.yaml`` for each client; without it the operator fills in the file.
+        sites: folder with ``<site>/site.yaml`` for each client; without it the operator fills in a sample.
     """
 
     def __init__(self, sites: str | None = None) -> None:
@@ -62,6 +63,7 @@ class SitePolicyBuilder(Builder):
 
     def _describe(self, client: Participant, local: Path) -> None:
         if self.sites is None:
+            shutil.copyfile(SAMPLE, local / SAMPLE.name)
             return
         source = self.sites / client.name / SITE_FILE
         if not source.is_file():

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ def lead_session(user: str, kit: Path) -> Iterator[Session]:
         FlaresegError: the server does not answer or refuses the kit.
     """
     try:
-        session = new_secure_session(user, str(kit))
+        with redirect_stdout(io.StringIO()):  # NVFlare prints while it connects
+            session = new_secure_session(user, str(kit))
     except Exception as error:
         raise FlaresegError(
             f"{kit}: cannot log in as {user} ({type(error).__name__}: {error}).",
