@@ -43,8 +43,7 @@ class Federation:
 
     def result(self, job_id: str) -> Path:
         """Wait for a job and give its downloaded result."""
-        _, folder = watch_and_download(self.workspace, job_id, lambda status, progress: self.seen.append(status))
-        return folder
+        return watch_and_download(self.workspace, job_id, lambda status, progress: self.seen.append(status)).result
 
     def run(self, changes: list[str], job: str = "fedgin-fedgs") -> tuple[RunRecord, Path]:
         """Run a job to its end."""

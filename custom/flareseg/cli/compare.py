@@ -13,7 +13,7 @@ from flareseg.cli.progress import JobProgress
 from flareseg.errors import ExitCode, SettingsError
 from flareseg.experiments.comparison import Comparison
 from flareseg.job import load_job
-from flareseg.poc.run import stage, start_federation, submit, watch_and_download
+from flareseg.poc.run import federation, stage, submit, watch_and_download
 from flareseg.poc.workspace import PocWorkspace
 from flareseg.report import load_record, report_facts
 from flareseg.report.schema import ReportFacts
@@ -41,23 +41,22 @@ def compare(
     if len(set(names)) != len(names):
         raise SettingsError(f"Jobs should have distinct names, got {', '.join(names)}.", "Change meta.json.")
     place = PocWorkspace(workspace)
+    for job in jobs:
+        stage(place, job, [*changes_of(rounds, changes), "training.seed=0"])
     runs: dict[str, list[ReportFacts]] = {name: [] for name in names}
-    try:
-        for job in jobs:
-            stage(place, job, [*changes_of(rounds, changes), "training.seed=0"])
-        start_federation(place, project, data, tell)
-        for seed in numbers:
+    with federation(place, project, data, tell):
+        for number, seed in enumerate(numbers):
             for name, job in zip(names, jobs, strict=True):
                 tell(f"{name}, seed {seed}")
                 with JobProgress() as show:
                     job_id = submit(place, job, [*changes_of(rounds, changes), f"training.seed={seed}"])
-                    _, result = watch_and_download(place, job_id, show)
-                runs[name].append(report_facts(load_record(result)))
-    finally:
-        place.stop()
-    comparison = Comparison.of(runs, numbers)
+                    outcome = watch_and_download(place, job_id, show)
+                runs[name].append(report_facts(load_record(outcome.result)))
+            comparison = Comparison.of(runs, numbers[: number + 1])
+            path = comparison.write(place.folder)  # after each seed: what was measured is kept
     console.print(comparison.table())
-    tell(f"Comparison: {comparison.write(place.folder)}")
-    if any(status != "complete" for several in comparison.status.values() for status in several):
+    tell(f"Comparison: {path}")
+    found = {status for several in comparison.status.values() for status in several}
+    if found != {"complete"}:
         tell("Not every run was complete: see status in comparison.json.")
-        raise typer.Exit(ExitCode.SUBSET)
+        raise typer.Exit(ExitCode.FAILED if "failed" in found else ExitCode.SUBSET)

@@ -11,7 +11,7 @@ from flareseg.cli.console import console, tell
 from flareseg.cli.progress import JobProgress
 from flareseg.errors import ExitCode
 from flareseg.poc.processes import processes_of
-from flareseg.poc.run import run_job, start_federation, submit, watch_and_download
+from flareseg.poc.run import Outcome, run_job, start_federation, submit, watch_and_download
 from flareseg.poc.workspace import PocWorkspace
 from flareseg.report import load_record, report_facts, summary_table, write_report
 from flareseg.report.owner import write_owner_pages
@@ -36,16 +36,19 @@ def changes_of(rounds: int | None, changes: list[str] | None) -> list[str]:
     return [*(changes or []), *([f"training.rounds={rounds}"] if rounds else [])]
 
 
-def _finish(workspace: PocWorkspace, result: Path) -> None:
+def _finish(workspace: PocWorkspace, outcome: Outcome) -> None:
     """Write the report, print the table, and exit as the run ended."""
+    result = outcome.result
     record = load_record(result)
     links = write_owner_pages(record, result, workspace.kits, workspace.folder / "sites")
     html, facts_file = write_report(record, workspace.folder, links=links)
     facts = report_facts(record)
     console.print(summary_table(facts))
     tell(f"Report: {html}\nFacts:  {facts_file}\nResult: {result}")
+    if not outcome.completed:
+        tell(f"NVFlare says: {outcome.status}")
     codes = {"complete": ExitCode.OK, "subset": ExitCode.SUBSET}
-    raise typer.Exit(codes.get(facts.status, ExitCode.FAILED))
+    raise typer.Exit(codes.get(facts.status, ExitCode.FAILED) if outcome.completed else ExitCode.FAILED)
 
 
 @app.command(
@@ -63,10 +66,10 @@ def run(
     """Provision, start, submit, watch, download, report, and stop everything."""
     place = PocWorkspace(workspace)
     with JobProgress() as show:
-        _, result = run_job(
+        outcome = run_job(
             place, job, project=project, data=data, changes=changes_of(rounds, changes), tell=tell, show=show
         )
-    _finish(place, result)
+    _finish(place, outcome)
 
 
 @app.command(epilog="Example: flareseg poc start --data build/data")
@@ -85,8 +88,8 @@ def submit_command(job: Job, workspace: Workspace = _WORKSPACE, rounds: Rounds =
     job_id = submit(place, job, changes_of(rounds, changes))
     tell(f"Job {job_id} submitted by {place.lead_kit[0]}")
     with JobProgress() as show:
-        _, result = watch_and_download(place, job_id, show)
-    _finish(place, result)
+        outcome = watch_and_download(place, job_id, show)
+    _finish(place, outcome)
 
 
 @app.command(epilog="Example: flareseg poc status")

@@ -33,6 +33,10 @@ class JobProgress:
     def __call__(self, status: str, progress: dict[str, Any] | None) -> None:
         """Show one look at the job: NVFlare's status and the run recorder's progress."""
         if not progress or not progress["rounds"]:
+            waiting = {"SUBMITTED": "Waiting for the sites", "RUNNING": "The job's processes start"}.get(status, "")
+            if waiting and waiting != self._phase:
+                self._phase = waiting
+                tell(waiting)
             return
         done, total = progress["rounds_done"], progress["rounds_total"]
         finished = [item for item in progress["rounds"] if item["seconds"]]

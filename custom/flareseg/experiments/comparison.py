@@ -10,6 +10,7 @@ from statistics import mean, stdev
 from pydantic import BaseModel
 from rich.table import Table
 
+from flareseg.report.page import write_text
 from flareseg.report.schema import ReportFacts
 
 SCORES = ("dice", "lesion_dice", "small_dice", "large_dice")
@@ -94,7 +95,7 @@ class Comparison(BaseModel):
     def write(self, folder: Path) -> Path:
         """Write ``comparison.json``."""
         path = folder / "comparison.json"
-        path.write_text(self.model_dump_json(indent=1) + "\n")
+        write_text(path, self.model_dump_json(indent=1) + "\n")
         return path
 
 

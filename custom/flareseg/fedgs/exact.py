@@ -6,7 +6,7 @@ import functools
 import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,22 +14,27 @@ QUANTUM_BITS = 30
 LIMIT_BITS = 22
 MAX_WEIGHT = 1 << 20
 
-# Elements worked on at a time: they, and their float64 product, stay in the cache.
+# Elements worked on at a time: they, and their float64 product, stay in the level-2 cache.
 _BLOCK = 1 << 15
 # Below so many elements a second thread does not pay.
-_THREADED_ELEMENTS = 1 << 19
+_THREADED_ELEMENTS = 1 << 18
 _THREADS = min(4, os.cpu_count() or 1)
-
-_Block = tuple[str, slice]
-_Result = TypeVar("_Result")
+_LIMIT = 2.0 ** (QUANTUM_BITS + LIMIT_BITS)
 
 
-class _Sum(NamedTuple):
-    values: np.ndarray  # float64, flat: whole multiples of the variable's quantum
+class _Variable(NamedTuple):
     shape: tuple[int, ...]
     dtype: np.dtype
+    sums: np.ndarray  # float64, flat: whole multiples of the variable's quantum
     quanta: float  # how many quanta make 1
-    limit: float  # in quanta: what no element's sum may pass
+
+
+class _Block(NamedTuple):
+    """A piece of a large variable, or several small ones side by side."""
+
+    sums: np.ndarray
+    quanta: float
+    pieces: list[tuple[str, slice]]  # which elements of which variables
 
 
 class ExactSum:
@@ -37,7 +42,8 @@ class ExactSum:
 
     Each weight·value is rounded (half to even) to a multiple of 2^-30 and added in float64. As long as no sum passes
     2^22, every sum is a multiple of 2^-30 of at most 52 bits, hence exact. Integer and boolean variables have the
-    quantum 1 and the limit 2^52. What could take a sum past its limit is refused.
+    quantum 1 and the limit 2^52. What could take a sum past its limit is refused: judged by the sum of the largest
+    absolute values of the contributions, within blocks of 2^15 elements.
 
     The memory is 8 bytes for each element (two float32 models), whatever the number of contributions.
 
@@ -49,15 +55,15 @@ class ExactSum:
     """
 
     def __init__(self, template: Mapping[str, np.ndarray]) -> None:
-        self._sums: dict[str, _Sum] = {}
         for name, array in template.items():
             if array.dtype.kind not in "fiub":
                 raise ValueError(f"{name} should be of a real type, got {array.dtype}.")
-            bits = QUANTUM_BITS if array.dtype.kind == "f" else 0
-            limit = 2.0 ** (QUANTUM_BITS + LIMIT_BITS)
-            values = np.zeros(array.size, dtype=np.float64)
-            self._sums[name] = _Sum(values, array.shape, array.dtype, 2.0**bits, limit)
-        self._bounds = dict.fromkeys(self._sums, 0.0)
+        self._variables: dict[str, _Variable] = {}
+        self._blocks: list[_Block] = []
+        for quanta, kinds in ((2.0**QUANTUM_BITS, "f"), (1.0, "iub")):
+            self._lay_out({name: array for name, array in template.items() if array.dtype.kind in kinds}, quanta)
+        self._variables = {name: self._variables[name] for name in template}
+        self._bounds = np.zeros(len(self._blocks))
         self._weight = 0
 
     @property
@@ -81,8 +87,16 @@ class ExactSum:
             raise ValueError(f"weight should be a whole number from 1 to {MAX_WEIGHT}, got {weight!r}.")
         weight = int(weight)
         arrays = self._fitting(values)
-        bounds = self._bounded(arrays, weight)
-        _in_threads(arrays, lambda blocks: self._add_blocks(arrays, weight, blocks))
+        bounds = self._bounds.copy()
+        parts = self._parts()
+        scratch = np.empty((len(parts), _BLOCK))
+        added = _in_threads(lambda part, own: self._add_blocks(arrays, weight, part, bounds, own), parts, scratch)
+        refused = [part[done] for part, done in zip(parts, added, strict=True) if done < len(part)]
+        if refused:
+            # The sums are exact: what was added is taken off again without a trace.
+            for part, done in zip(parts, added, strict=True):
+                self._add_blocks(arrays, -weight, part[:done], np.zeros_like(bounds), scratch[0])
+            raise ValueError(_fault(arrays, weight, self._blocks[min(refused)]))
         self._bounds = bounds
         self._weight += weight
 
@@ -94,11 +108,12 @@ class ExactSum:
         """
         if self._weight == 0:
             raise ValueError("There is no mean: no contribution was added.")
-        for name in list(self._sums):
-            total = self._sums.pop(name)
-            values = total.values
-            values /= total.quanta * self._weight
-            yield name, values.reshape(total.shape)
+        self._blocks = []
+        for name in list(self._variables):
+            variable = self._variables.pop(name)
+            mean = variable.sums
+            mean /= variable.quanta * self._weight
+            yield name, mean.reshape(variable.shape)
 
     def mean(self) -> dict[str, np.ndarray]:
         """The weighted means in the template's dtypes; the accumulator ends empty.
@@ -108,20 +123,40 @@ class ExactSum:
         Raises:
             ValueError: when nothing was added.
         """
-        dtypes = {name: total.dtype for name, total in self._sums.items()}
+        dtypes = {name: variable.dtype for name, variable in self._variables.items()}
         return {name: cast(values, dtypes[name]) for name, values in self.drain()}
+
+    def _lay_out(self, template: Mapping[str, np.ndarray], quanta: float) -> None:
+        """Make the sums of variables with one quantum: small ones share a store, a large one has its own."""
+        for names in _packs(template):
+            store = np.zeros(sum(template[name].size for name in names))
+            start = 0
+            for name in names:
+                shape, dtype, size = template[name].shape, template[name].dtype, template[name].size
+                self._variables[name] = _Variable(shape, dtype, store[start : start + size], quanta)
+                start += size
+            for start in range(0, store.size, _BLOCK):
+                at = slice(start, start + _BLOCK)
+                self._blocks.append(_Block(store[at], quanta, [(name, at) for name in names]))
+
+    def _parts(self) -> list[range]:
+        """The numbers of the blocks, dealt out to threads."""
+        elements = sum(block.sums.size for block in self._blocks)
+        threads = 1 if elements < _THREADED_ELEMENTS else _THREADS
+        return [range(first, len(self._blocks), threads) for first in range(threads)]
 
     def _fitting(self, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The values as flat arrays, where names, shapes and kinds are those of the template."""
-        for names, fault in ((self._sums.keys() - values.keys(), "missing"), (values.keys() - self._sums, "unknown")):
+        known = self._variables.keys()
+        for names, fault in ((known - values.keys(), "missing"), (values.keys() - known, "unknown")):
             if names:
                 raise ValueError(f"variables should be those of the template, got {fault}: {', '.join(sorted(names))}.")
         arrays = {}
-        for name, total in self._sums.items():
+        for name, variable in self._variables.items():
             array = np.asarray(values[name])
-            if array.shape != total.shape:
-                raise ValueError(f"{name} should have shape {total.shape}, got {array.shape}.")
-            kinds = "f" if total.dtype.kind == "f" else "iub"
+            if array.shape != variable.shape:
+                raise ValueError(f"{name} should have shape {variable.shape}, got {array.shape}.")
+            kinds = "f" if variable.dtype.kind == "f" else "iub"
             if array.dtype.kind not in kinds:
                 raise ValueError(
                     f"{name} should be {'floating-point' if kinds == 'f' else 'whole'}, got {array.dtype}."
@@ -129,50 +164,26 @@ class ExactSum:
             arrays[name] = array.reshape(-1)
         return arrays
 
-    def _bounded(self, arrays: dict[str, np.ndarray], weight: int) -> dict[str, float]:
-        """What each variable's sums cannot pass with these arrays, where that is within the limits."""
-        largest = dict.fromkeys(arrays, 0.0)
-        for part in _in_threads(arrays, lambda blocks: [(name, _largest(arrays[name][at])) for name, at in blocks]):
-            for name, value in part:
-                largest[name] = float(np.maximum(largest[name], value))  # a NaN stays
-        bounds = {}
-        for name, total in self._sums.items():
-            bounds[name] = self._bounds[name] + float(np.rint(largest[name] * (weight * total.quanta)))
-            if not np.isfinite(largest[name]):
-                raise ValueError(f"{name} should be finite, got NaN or infinity.")
-            if bounds[name] > total.limit:
-                raise ValueError(
-                    f"{name} should keep the sum of weight times value within {total.limit / total.quanta:g}, "
-                    f"got a value of {largest[name]:g} at weight {weight}."
-                )
-        return bounds
-
-    def _add_blocks(self, arrays: dict[str, np.ndarray], weight: int, blocks: list[_Block]) -> None:
-        scratch = np.empty(_BLOCK, dtype=np.float64)
-        for name, at in blocks:
-            total = self._sums[name]
-            values = arrays[name][at]
-            product = scratch[: values.size]
-            product[...] = values
-            product *= weight * total.quanta
+    def _add_blocks(
+        self, arrays: dict[str, np.ndarray], weight: int, part: range, bounds: np.ndarray, scratch: np.ndarray
+    ) -> int:
+        """Add to blocks in turn, and give how many could take it: those before the first that could not."""
+        for done, number in enumerate(part):
+            sums, quanta, pieces = self._blocks[number]
+            product = scratch[: sums.size]
+            start = 0
+            for name, at in pieces:
+                piece = arrays[name][at]
+                product[start : start + piece.size] = piece
+                start += piece.size
+            largest = _largest(piece if len(pieces) == 1 else product)
+            bounds[number] += np.rint(largest * abs(weight) * quanta)
+            if not bounds[number] <= _LIMIT:  # NaN is not
+                return done
+            np.multiply(product, weight * quanta, out=product)
             np.rint(product, out=product)
-            part = total.values[at]
-            part += product
-
-
-def _in_threads(arrays: dict[str, np.ndarray], task: Callable[[list[_Block]], _Result]) -> list[_Result]:
-    """Results of the task on the blocks of all arrays, dealt out to threads; NumPy lets them run side by side."""
-    blocks = [
-        (name, slice(start, start + _BLOCK)) for name, array in arrays.items() for start in range(0, array.size, _BLOCK)
-    ]
-    if _THREADS == 1 or sum(array.size for array in arrays.values()) < _THREADED_ELEMENTS:
-        return [task(blocks)]
-    return list(_pool().map(task, [blocks[first::_THREADS] for first in range(_THREADS)]))
-
-
-@functools.cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_THREADS, thread_name_prefix="exact-sum")
+            np.add(sums, product, out=sums)
+        return len(part)
 
 
 def cast(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
@@ -184,6 +195,45 @@ def cast(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     return np.rint(values).astype(dtype)
 
 
+def _packs(template: Mapping[str, np.ndarray]) -> Iterator[list[str]]:
+    """Variables in turn, small ones together as long as they fit a block."""
+    pack: list[str] = []
+    size = 0
+    for name, array in template.items():
+        if pack and size + array.size > _BLOCK:
+            yield pack
+            pack, size = [], 0
+        pack.append(name)
+        size += array.size
+    if pack:
+        yield pack
+
+
+def _fault(arrays: dict[str, np.ndarray], weight: int, block: _Block) -> str:
+    """Why a block could not take its values."""
+    largest = {name: _largest(arrays[name][at]) for name, at in block.pieces if arrays[name].size}
+    for name, value in largest.items():
+        if not np.isfinite(value):
+            return f"{name} should be finite, got NaN or infinity."
+    name = max(largest, key=largest.__getitem__)
+    return (
+        f"{name} should keep the sum of weight times value within {_LIMIT / block.quanta:g}, "
+        f"got a value of {largest[name]:g} at weight {weight}."
+    )
+
+
 def _largest(values: np.ndarray) -> float:
     """Largest absolute value, NaN where there is one: both extremes are NaN then."""
     return max(float(np.maximum.reduce(values)), -float(np.minimum.reduce(values)))
+
+
+def _in_threads(task: Callable[[range, np.ndarray], int], parts: list[range], scratch: np.ndarray) -> list[int]:
+    """Results of the task for each part; NumPy lets the threads run side by side."""
+    if len(parts) == 1:
+        return [task(parts[0], scratch[0])]
+    return list(_pool().map(task, parts, scratch))
+
+
+@functools.cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_THREADS, thread_name_prefix="exact-sum")

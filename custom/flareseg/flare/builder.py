@@ -7,16 +7,20 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import yaml
 from nvflare.lighter.ctx import ProvisionContext
 from nvflare.lighter.entity import Participant, Project
 from nvflare.lighter.spec import Builder
 
 from flareseg.errors import SettingsError
 from flareseg.flare.policy import AUTHORIZATION, CLASS_ALLOW_LIST, PRIVACY
+from flareseg.settings import read_yaml
+from flareseg.site import load_site
 
 RESOURCES = "resources.json.default"
 SITE_FILE = "site.yaml"
 SAMPLE = Path(__file__).parent / "site.yaml.sample"
+NVFLARE_LAUNCHER = "nvflare.app_common.job_launcher.client_process_launcher.ClientProcessJobLauncher"
 LAUNCHER = "flareseg.flare.launcher.SiteJobLauncher"
 
 
@@ -57,7 +61,9 @@ class SitePolicyBuilder(Builder):
         resources = json.loads(path.read_text())
         resources["allow_log_streaming"] = False
         components = [item for item in resources["components"] if item["id"] != "site_log_streamer"]
-        next(item for item in components if item["id"] == "process_launcher")["path"] = LAUNCHER
+        for item in components:
+            if item["path"] == NVFLARE_LAUNCHER:
+                item["path"] = LAUNCHER
         resources["components"] = components
         _write_json(path, resources)
 
@@ -68,7 +74,12 @@ class SitePolicyBuilder(Builder):
         source = self.sites / client.name / SITE_FILE
         if not source.is_file():
             raise SettingsError(f"{source}: no such file.", f"Describe the data of {client.name} there.")
-        shutil.copyfile(source, local / SITE_FILE)
+        content = read_yaml(source)
+        site = load_site(source)  # paths relative to the source's folder mean nothing in the kit
+        content["data"]["root"] = str(site.data.root)
+        if site.cache is not None:
+            content["cache"] = str(site.cache)
+        (local / SITE_FILE).write_text(yaml.safe_dump(content, sort_keys=False))
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

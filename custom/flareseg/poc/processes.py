@@ -3,24 +3,46 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 
 _DEFAULT_PORTS = (8002, 8003)
+_MODULES = ("nvflare.private.",)
+_SCRIPTS = ("/startup/start.sh", "/startup/sub_start.sh")
 
 
 def processes_of(workspace: Path) -> list[psutil.Process]:
-    """Processes, other than this one and its ancestors, whose command line names a path below the workspace."""
-    mark = f"{workspace.resolve()}{os.sep}"
-    own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
+    """NVFlare's processes of a workspace: servers, clients, job processes and the scripts that start them."""
+    below = f"{workspace.resolve()}{os.sep}"
     found = []
-    for process in psutil.process_iter(["pid", "cmdline"]):
-        if process.pid not in own and any(mark in part for part in process.info["cmdline"] or ()):
+    for process in psutil.process_iter(["cmdline"]):
+        command = process.info["cmdline"] or []
+        ours = any(below in part for part in command)
+        if ours and any(part.startswith(_MODULES) or part.endswith(_SCRIPTS) for part in command):
             found.append(process)
     return found
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Hold off Ctrl-C and SIGTERM, so that a second one does not leave processes behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, signal.SIG_IGN) for number in signals]
+    try:
+        yield
+    finally:
+        for number, handler in zip(signals, before, strict=True):
+            signal.signal(number, handler)
 
 
 def end_processes(workspace: Path, patience: float = 10.0) -> list[int]:

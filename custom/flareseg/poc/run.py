@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from flareseg.data.phantom.sites import write_sites
 from flareseg.errors import SettingsError
 from flareseg.flare.session import lead_session, wait_for_job
 from flareseg.job import load_job, stage_job
-from flareseg.poc.workspace import PocWorkspace
+from flareseg.poc.workspace import PocError, PocWorkspace
 
 Show = Callable[[str, dict[str, Any] | None], None]
 
@@ -27,7 +29,12 @@ def ensure_data(workspace: PocWorkspace, data: Path | None, tell: Callable[[str]
 
 
 def start_federation(workspace: PocWorkspace, project: Path, data: Path | None, tell: Callable[[str], None]) -> None:
-    """Make the data, provision, and start server and sites."""
+    """Make the data, provision, and start server and sites; nothing is left running where that fails.
+
+    Raises:
+        PocError: a federation runs in this workspace already; it goes on.
+    """
+    workspace.claim()
     sites = ensure_data(workspace, data, tell)
     tell("Provisioning: a certificate for the server, each site and each user")
     for message in workspace.prepare(project, sites):
@@ -36,8 +43,22 @@ def start_federation(workspace: PocWorkspace, project: Path, data: Path | None, 
     workspace.start()
 
 
+@contextmanager
+def federation(
+    workspace: PocWorkspace, project: Path, data: Path | None, tell: Callable[[str], None]
+) -> Iterator[PocWorkspace]:
+    """A federation that runs inside the ``with`` block: whatever happens there, it is stopped at the end."""
+    start_federation(workspace, project, data, tell)
+    try:
+        yield workspace
+    finally:
+        tell("Stopping server and sites")
+        workspace.stop()
+
+
 def stage(workspace: PocWorkspace, job: Path, changes: Sequence[str]) -> Path:
     """Copy the job into the workspace with its changed settings."""
+    workspace.claim()
     return stage_job(job, workspace.folder / "jobs" / job.resolve().name, changes)
 
 
@@ -63,11 +84,29 @@ def submit(workspace: PocWorkspace, job: Path, changes: Sequence[str]) -> str:
         return str(session.submit_job(str(staged)))
 
 
-def watch_and_download(workspace: PocWorkspace, job_id: str, show: Show) -> tuple[str, Path]:
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended.
+
+    Attributes:
+        status: NVFlare's final status, such as ``FINISHED:COMPLETED``.
+        result: folder of the downloaded result.
+    """
+
+    status: str
+    result: Path
+
+    @property
+    def completed(self) -> bool:
+        """NVFlare says that the job ran to its end."""
+        return self.status == "FINISHED:COMPLETED"
+
+
+def watch_and_download(workspace: PocWorkspace, job_id: str, show: Show) -> Outcome:
     """Wait for a job and download its result.
 
-    Returns:
-        NVFlare's final status and the folder of the result.
+    Raises:
+        PocError: the job ended before it ran; the error gives NVFlare's reason.
     """
     user, kit = workspace.lead_kit
     with lead_session(user, kit) as session:
@@ -75,7 +114,14 @@ def watch_and_download(workspace: PocWorkspace, job_id: str, show: Show) -> tupl
         destination = workspace.folder / "result"
         shutil.rmtree(destination / job_id, ignore_errors=True)
         destination.mkdir(parents=True, exist_ok=True)
-        return status, Path(session.download_job_result(job_id, str(destination)))
+        result = Path(session.download_job_result(job_id, str(destination)))
+        if not any(result.rglob("flareseg/record.json")):
+            details = [str(line) for line in session.get_job_meta(job_id).get("job_deploy_detail") or []]
+            raise PocError(
+                f"Job {job_id} ended as {status} before it ran ({'; '.join(details) or 'no detail'}).",
+                f"See {workspace.kits / workspace.participants('server')[0] / 'log.txt'} and the logs of the sites.",
+            )
+        return Outcome(status, result)
 
 
 def run_job(
@@ -87,18 +133,10 @@ def run_job(
     changes: Sequence[str],
     tell: Callable[[str], None],
     show: Show,
-) -> tuple[str, Path]:
-    """Run one job from nothing to its result; whatever happens, nothing started here is left running.
-
-    Returns:
-        NVFlare's final status and the folder of the result.
-    """
+) -> Outcome:
+    """Run one job from nothing to its result; whatever happens, nothing started here is left running."""
     stage(workspace, job, changes)  # a wrong job or change is told before anything starts
-    try:
-        start_federation(workspace, project, data, tell)
+    with federation(workspace, project, data, tell):
         job_id = submit(workspace, job, changes)
         tell(f"Job {job_id} submitted by {workspace.lead_kit[0]}")
         return watch_and_download(workspace, job_id, show)
-    finally:
-        tell("Stopping server and sites")
-        workspace.stop()

@@ -12,10 +12,11 @@ from typing import Any
 import yaml
 
 from flareseg.errors import ErrorCode, FlaresegError, SettingsError
-from flareseg.poc.processes import choose_ports, end_processes, processes_of
+from flareseg.poc.processes import choose_ports, end_processes, processes_of, uninterrupted
 from flareseg.settings import read_yaml
 
 _BUILDER = "flareseg.flare.builder.SitePolicyBuilder"
+_MARK = ".flareseg-workspace"
 
 
 class PocError(FlaresegError):
@@ -69,6 +70,20 @@ class PocWorkspace:
             raise SettingsError(f"{self.poc / 'project.yml'}: no admin with role lead.", "Add one to the project.")
         return leads[0], self.kits / leads[0]
 
+    def claim(self) -> None:
+        """Make the folder ours: what lies in it may be replaced.
+
+        Raises:
+            SettingsError: the folder holds something that is not ours.
+        """
+        mark = self.folder / _MARK
+        if self.folder.exists() and not mark.exists() and any(self.folder.iterdir()):
+            raise SettingsError(
+                f"{self.folder}: is not empty and was not made by flareseg.", "Choose a new folder with --workspace."
+            )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+
     def prepare(self, project: Path, sites: Path) -> list[str]:
         """Provision the federation: one client for each folder of ``sites`` that holds a site.yaml.
 
@@ -83,6 +98,7 @@ class PocWorkspace:
             SettingsError: the project or the sites cannot be used.
             PocError: a federation runs here already, or NVFlare refused.
         """
+        self.claim()
         if processes_of(self.poc):
             raise PocError(f"{self.folder}: a federation runs here already.", "Stop it with flareseg poc stop.")
         names = sorted(path.parent.name for path in sites.glob("*/site.yaml"))
@@ -105,6 +121,8 @@ class PocWorkspace:
         servers = [item for item in people if item.get("type") == "server"]
         if len(servers) != 1:
             raise SettingsError(f"{path}: expected one server, found {len(servers)}.", "Correct participants.")
+        if not any(item.get("role") == "lead" for item in people):
+            raise SettingsError(f"{path}: no admin with role lead.", "Add one to participants.")
         servers[0].update(fed_learn_port=ports[0], admin_port=ports[1])
         clients = [known.get(name, {"name": name, "type": "client", "org": "local"}) for name in names]
         content["participants"] = [item for item in people if item.get("type") != "client"] + clients
@@ -121,8 +139,9 @@ class PocWorkspace:
         """
         try:
             self._nvflare("start")
-        except PocError:
-            end_processes(self.poc, patience=0)
+        except BaseException:  # an interruption too
+            with uninterrupted():
+                end_processes(self.poc, patience=0)
             raise
 
     def stop(self) -> list[int]:
@@ -131,18 +150,22 @@ class PocWorkspace:
         Returns:
             Ids of processes that did not end by themselves.
         """
-        if processes_of(self.poc):
-            try:
-                self._nvflare("stop")
-            except PocError:
-                return end_processes(self.poc, patience=0)
-        return end_processes(self.poc)
+        with uninterrupted():
+            if processes_of(self.poc):
+                try:
+                    self._nvflare("stop")
+                except PocError:
+                    return end_processes(self.poc, patience=0)
+            return end_processes(self.poc)
 
     def _nvflare(self, *arguments: str) -> None:
         environment = {k: v for k, v in os.environ.items() if k != "NVFLARE_HOME"} | {
             "HOME": str(self.home),
             "NVFLARE_POC_WORKSPACE": str(self.poc),
             "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
+            # On one machine a site that is silent for this long is dead, not slow; elsewhere NVFlare's 60 and 30 hold.
+            "NVFLARE_DEAD_CLIENT_GRACE_PERIOD": "10",
+            "NVFLARE_DEAD_CLIENT_CHECK_LEAD_TIME": "10",
             "PYTHONWARNINGS": "ignore",
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
         }
@@ -151,7 +174,13 @@ class PocWorkspace:
             log.write(f"$ nvflare poc {' '.join(arguments)}\n")
             log.flush()
             done = subprocess.run(
-                command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, check=False
+                command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                check=False,
+                start_new_session=True,  # Ctrl-C reaches us alone: we stop the federation in order
             )
         if done.returncode:
             tail = " ".join(self.log.read_text(errors="replace").strip().splitlines()[-2:])
