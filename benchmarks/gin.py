@@ -1,16 +1,17 @@
-"""GIN against the plain grouped-convolution form, on the CPU."""
+"""GIN beside the plain grouped-convolution form, beside a training step, and on a GPU beside its memory's speed."""
 
 from __future__ import annotations
 
-import statistics
-import time
-from collections.abc import Callable
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
-from monai.losses import DiceLoss
-from monai.networks.nets import UNet
+from torch.profiler import ProfilerActivity, profile
 
+from benchmarks.measure import Row, in_turn
+from benchmarks.training import Trainer, default_task
 from flareseg.transforms import RandGIN, gin
 
 CASES = [
@@ -19,52 +20,96 @@ CASES = [
     ((32, 1, 128, 128), 0.4),
     ((2, 1, 96, 96, 96), 1.0),
 ]
+QUICK = [((2, 1, 64, 64), 0.4)]
 KERNEL_SIZES = [(3, 3, 3, 3), (1, 3, 1, 3)]
+GPU_SHAPE = (32, 1, 512, 512)
 
 
-def run(repeats: int = 15) -> list[dict]:
-    rows = []
-    for shape, target in CASES:
-        for sizes in KERNEL_SIZES:
-            x = torch.rand(shape)
-            drawn = draw(shape, sizes)
-            ours, reference = in_turn([lambda: gin(x, *drawn), lambda: grouped(x, *drawn)], repeats)  # noqa: B023
-            rows.append(
-                {
-                    "name": f"GIN, kernels {'-'.join(map(str, sizes))}, {torch.get_num_threads()} threads",
-                    "size": "x".join(map(str, shape)),
-                    "ours_s": ours,
-                    "reference_s": reference,
-                    "ratio": ours / reference,
-                    "target": target,
-                    "met": ours / reference <= target,
-                }
-            )
-    return [*rows, share_of_training(repeats)]
+def run(*, quick: bool) -> list[Row]:
+    repeats = 3 if quick else 15
+    rows = [
+        beside_grouped(shape, sizes, target, threads, repeats)
+        for shape, target in (QUICK if quick else CASES)
+        for sizes in KERNEL_SIZES
+        for threads in sorted({1, os.cpu_count() or 1})
+    ]
+    return [*rows, share_of_training(repeats), gpu(repeats)]
 
 
-def share_of_training(repeats: int) -> dict:
-    """Draws and transform of a batch, beside a training step of the default network."""
-    shape = (8, 1, 112, 96)
-    x, y = torch.rand(shape), (torch.rand(shape) > 0.7).float()
-    net, loss, augment = UNet(2, 1, 1, (16, 32, 64, 128), (2, 2, 2), num_res_units=2), DiceLoss(sigmoid=True), RandGIN()
-    optimizer = torch.optim.AdamW(net.parameters())
+def beside_grouped(
+    shape: tuple[int, ...], sizes: tuple[int, ...], target: float, threads: int, repeats: int
+) -> Row:
+    x = torch.rand(shape)
+    drawn = draw(shape, sizes)
+    with torch_threads(threads):
+        ours, reference = in_turn([lambda: gin(x, *drawn), lambda: grouped(x, *drawn)], repeats)
+        limit = f"a C loop: 0.10 to 0.15; {shares(x, drawn)}"
+    return Row(
+        f"GIN beside grouped convolution, kernels {'-'.join(map(str, sizes))}, {threads} thread(s)",
+        "x".join(map(str, shape)),
+        ours * 1e3,
+        reference * 1e3,
+        "ms",
+        target,
+        limit,
+    )
 
-    def train() -> None:
-        optimizer.zero_grad()
-        loss(net(x), y).backward()
-        optimizer.step()
 
-    ours, step = in_turn([lambda: augment.apply_batch(x), train], repeats)
-    return {
-        "name": "GIN beside a training step",
-        "size": "x".join(map(str, shape)),
-        "ours_s": ours,
-        "reference_s": step,
-        "ratio": ours / step,
-        "target": 0.03,
-        "met": ours / step <= 0.03,
+def shares(x: torch.Tensor, drawn: tuple) -> str:
+    """Where GIN's time goes: a C loop does all of it in one pass, without the bands' zeros."""
+    gin(x, *drawn)
+    with profile(activities=[ProfilerActivity.CPU]) as profiled:
+        gin(x, *drawn)
+    spent = {event.key: event.self_cpu_time_total for event in profiled.key_averages()}
+    whole = sum(spent.values())
+    parts = {"products, half of them with zeros": ("baddbmm",), "leaky ReLU": ("leaky",), "norms, mix": ("norm", "lerp", "mul")}
+    named = {
+        name: sum(time for key, time in spent.items() if any(word in key for word in words)) / whole
+        for name, words in parts.items()
     }
+    named["copies, padding, calls"] = 1 - sum(named.values())
+    return ", ".join(f"{share:.0%} {name}" for name, share in named.items())
+
+
+def share_of_training(repeats: int) -> Row:
+    """Draws and transform of a batch, beside a training step of the default network."""
+    task = default_task()
+    trainer, augment = Trainer(task), RandGIN()
+    ours, step = in_turn([lambda: augment.apply_batch(trainer.images), trainer.train], 4 * repeats)
+    size = "x".join(map(str, trainer.images.shape))
+    return Row("GIN beside a training step of the default network", size, ours * 1e3, step * 1e3, "ms", 0.03)
+
+
+def gpu(repeats: int) -> Row:
+    """GIN beside reading and writing the batch once for each layer."""
+    name, size = "GIN on a GPU beside copying the batch once for each layer", "x".join(map(str, GPU_SHAPE))
+    if not torch.cuda.is_available():
+        return Row(name, size, None, None, "ms", 2.0, "not run: no CUDA device here")
+    x = torch.rand(GPU_SHAPE, device="cuda")
+    target = torch.empty_like(x)
+    kernels, shifts, alpha = draw(GPU_SHAPE, KERNEL_SIZES[0])
+
+    def ours() -> None:
+        gin(x, kernels, shifts, alpha)
+        torch.cuda.synchronize()
+
+    def copies() -> None:
+        for _ in kernels:
+            target.copy_(x)
+        torch.cuda.synchronize()
+
+    taken, reference = in_turn([ours, copies], repeats)
+    return Row(name, size, taken * 1e3, reference * 1e3, "ms", 2.0)
+
+
+@contextmanager
+def torch_threads(threads: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @torch.no_grad()
@@ -92,20 +137,3 @@ def draw(shape: tuple[int, ...], sizes: tuple[int, ...]) -> tuple[list, list, to
     ]
     shifts = [torch.randn(shape[0], out, generator=generator) for out in widths[1:]]
     return kernels, shifts, torch.rand(shape[0], generator=generator)
-
-
-def in_turn(tasks: list[Callable[[], object]], repeats: int) -> list[float]:
-    """Median seconds of each task, the tasks run in alternation after one round to warm up."""
-    times: list[list[float]] = [[] for _ in tasks]
-    for repeat in range(repeats + 1):
-        for task, taken in zip(tasks, times, strict=True):
-            start = time.perf_counter()
-            task()
-            if repeat:
-                taken.append(time.perf_counter() - start)
-    return [statistics.median(taken) for taken in times]
-
-
-if __name__ == "__main__":
-    for row in run():
-        print("{name:38} {size:14} {ours_s:8.4f} s {reference_s:8.4f} s {ratio:6.3f} (target {target})".format(**row))

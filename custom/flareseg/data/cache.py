@@ -72,8 +72,12 @@ class Cache:
         entry = self.folder / self._key(case)
         try:
             return _open(entry)
-        except (OSError, ValueError, EOFError):
-            shutil.rmtree(entry, ignore_errors=True)
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError, EOFError):  # damaged: out of the way at once, another process may write it anew
+            grave = Path(tempfile.mkdtemp(prefix=".damaged-", dir=self.folder))
+            os.rename(entry, grave / "entry")
+            shutil.rmtree(grave, ignore_errors=True)
         self._write(entry, *preprocess(case, self.task, self.site))
         return _open(entry)
 

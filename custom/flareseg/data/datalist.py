@@ -75,6 +75,12 @@ def _from_patterns(source: DataSource) -> dict[SplitName, list[Case]]:
 
 def _match(root: Path, pattern: str) -> dict[str, Path]:
     """Files below ``root`` by what the wildcards of ``pattern`` match."""
+    if Path(pattern).is_absolute() or ".." in Path(pattern).parts or set("[]") & set(pattern):
+        raise DataError(
+            f"{root}: the pattern {pattern} should stay below the root and use *, ** and ? only.",
+            "Correct data.images and data.labels in site.yaml.",
+            code=ErrorCode.NO_DATA,
+        )
     expression = "".join(
         {"**/": "((?:.*/)?)", "*": "([^/]*)", "?": "([^/])"}.get(part) or re.escape(part)
         for part in re.split(r"(\*\*/|\*|\?)", pattern)
@@ -83,7 +89,8 @@ def _match(root: Path, pattern: str) -> dict[str, Path]:
     for path in sorted(root.glob(pattern)):
         match = re.fullmatch(expression, path.relative_to(root).as_posix())
         if match and path.is_file():
-            found["-".join(group.strip("/") for group in match.groups() if group) or path.name] = path
+            key = "|".join(group.strip("/") for group in match.groups() if group is not None) or path.name
+            found[key] = path
     return found
 
 

@@ -24,6 +24,14 @@ from flareseg.flare.training import job_min_clients
 from flareseg.networks import build_network
 from flareseg.task import Task
 
+_REASON_LENGTH = 200
+
+
+def plain(text: str) -> str:
+    """Text that came from a site, fit for one line of a log: no control characters, not long."""
+    line = "".join(character if character.isprintable() else " " for character in text)
+    return line if len(line) <= _REASON_LENGTH else line[: _REASON_LENGTH - 1] + "…"
+
 
 class FedGSAggregator(Aggregator):
     """Step-weighted mean of the sites' updates, with optional server momentum (FedGS, arXiv 2408.11701).
@@ -63,12 +71,13 @@ class FedGSAggregator(Aggregator):
 
     def accept(self, shareable: Shareable, fl_ctx: FLContext) -> bool:
         """Add a contribution, or refuse it with a reason in the log and in the context."""
-        site = str(fl_ctx.get_peer_context().get_identity_name())
+        site = "unknown"
         try:
+            site = str(fl_ctx.get_peer_context().get_identity_name())
             with self._lock:
                 self._add(site, shareable, fl_ctx)
         except Exception as error:  # whatever a site sends must not end the round of the others
-            reason = str(error) if isinstance(error, ValueError) else f"unreadable ({type(error).__name__})"
+            reason = plain(str(error)) if isinstance(error, ValueError) else f"unreadable ({type(error).__name__})"
             self.log_warning(fl_ctx, f"contribution of site {site} refused: {reason}")
             fl_ctx.set_prop(Prop.REFUSAL, reason, private=True, sticky=False)
             return False
@@ -126,6 +135,8 @@ class FedGSAggregator(Aggregator):
         dxo = from_shareable(shareable)
         if dxo.data_kind != DataKind.WEIGHT_DIFF or not isinstance(dxo.data, Mapping):
             raise ValueError(f"expected {DataKind.WEIGHT_DIFF}, found {dxo.data_kind}")
+        if not all(isinstance(value, np.ndarray) for value in dxo.data.values()):
+            raise ValueError("expected NumPy arrays")
         steps = dxo.get_meta_prop(MetaKey.NUM_STEPS_CURRENT_ROUND)
         most = self._task.training.steps
         if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= most:

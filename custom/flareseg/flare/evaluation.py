@@ -58,14 +58,15 @@ class GlobalModelEvaluation(Controller):
             )
             if abort_signal.triggered:
                 return
-        ranked = {name: site_dice(scores) for name, scores in evaluation.validation.items()}
-        known = {name: score for name, score in ranked.items() if score is not None}
+        known = rank(evaluation.validation)
         if not known:
             self.system_panic("no site could score a model on its validation cases", fl_ctx)
             return
         winner = max(known, key=lambda name: known[name])
-        evaluation.testing = self._score(winner, models[winner], "testing", abort_signal, fl_ctx)
-        evaluation.winner = winner
+        testing = self._score(winner, models[winner], "testing", abort_signal, fl_ctx)
+        if abort_signal.triggered:
+            return
+        evaluation.testing, evaluation.winner = testing, winner
         self.log_info(fl_ctx, f"winner: {winner}, mean site Dice on validation {known[winner]:.4f}")
 
     def stop_controller(self, fl_ctx: FLContext) -> None:
@@ -112,6 +113,13 @@ class GlobalModelEvaluation(Controller):
             self._scores[site] = ScoresMessage.model_validate(from_shareable(result).data)
         except (ValidationError, ValueError, TypeError) as error:
             self.log_error(fl_ctx, f"site {site}: scores left out, not of the expected form ({type(error).__name__})")
+
+
+def rank(validation: dict[str, dict[str, ScoresMessage]]) -> dict[str, float]:
+    """Mean site Dice of each model, over the sites that scored every model: no model gains by a missing site."""
+    everywhere = set.intersection(*(set(scores) for scores in validation.values())) if validation else set()
+    ranked = {name: site_dice({site: scores[site] for site in everywhere}) for name, scores in validation.items()}
+    return {name: score for name, score in ranked.items() if score is not None}
 
 
 def _same(one: ModelLearnable, other: ModelLearnable) -> bool:

@@ -23,10 +23,16 @@ from pydantic import ValidationError
 import flareseg
 from flareseg.errors import FlaresegError
 from flareseg.flare.keys import RECORD_FILE, Header, Prop, job_task, run_folder
-from flareseg.flare.messages import SiteError, SiteReport
+from flareseg.flare.messages import ScoresMessage, SiteError, SiteReport
 from flareseg.flare.record import ModelNote, RoundRecord, RunRecord
 
 _PACKAGES = ("nvflare", "torch", "monai", "numpy", "nibabel")
+
+
+def named_sites(deploy_map: dict[str, Any]) -> set[str]:
+    """Sites that a job's deploy_map names; none where it says @ALL."""
+    targets = [target for several in deploy_map.values() for target in (several if isinstance(several, list) else [])]
+    return {name for name in targets if isinstance(name, str) and name not in ("server", "@ALL")}
 
 
 class RunRecorder(FLComponent):
@@ -70,7 +76,7 @@ class RunRecorder(FLComponent):
             elif event_type == AppEventType.ROUND_DONE:
                 self._end_round(fl_ctx)
             elif event_type == EventType.FATAL_SYSTEM_ERROR:
-                self.record.reason = self.record.reason or str(fl_ctx.get_prop(FLContextKey.EVENT_DATA, ""))
+                self._failed_system(str(fl_ctx.get_prop(FLContextKey.EVENT_DATA, "")))
             elif event_type == EventType.ABOUT_TO_END_RUN:
                 self._end(fl_ctx)
             elif event_type == InfoCollector.EVENT_TYPE_GET_STATS:
@@ -88,11 +94,23 @@ class RunRecorder(FLComponent):
         with self._lock:
             self.current.failed[site] = self.read_error(error)
 
-    def came_late(self, site: str) -> None:
+    def was_accepted(self, site: str) -> bool:
+        """Whether a site's contribution to the current round was accepted."""
+        with self._lock:
+            return site in self.current.accepted
+
+    def scores(self) -> dict[str, ScoresMessage]:
+        """Scores that accepted sites sent in the current round, of the model that went out in it."""
+        with self._lock:
+            return {site: report.scores for site, report in self.current.sites.items() if report.scores is not None}
+
+    def came_late(self, site: str, round_number: Any) -> None:
         """Note that a site's result came after its round was closed."""
         with self._lock:
-            if site not in self.current.late:
-                self.current.late.append(site)
+            for item in self.record.rounds:
+                if item.round == round_number and site in {*item.absent, *item.expected} - {*item.accepted}:
+                    item.late = sorted({*item.late, site})
+                    item.absent = [name for name in item.absent if name != site]
 
     def save(self, fl_ctx: FLContext) -> None:
         """Write the record now."""
@@ -135,20 +153,22 @@ class RunRecorder(FLComponent):
         weights = fl_ctx.get_prop(AppConstants.GLOBAL_MODEL)[ModelLearnableKey.WEIGHTS]
         self._model_bytes = sum(value.nbytes for value in weights.values())
         # NVFlare forgets a site that is gone: who was expected once is expected to the end.
+        if not self._sites:
+            self._sites = named_sites(fl_ctx.get_prop(FLContextKey.JOB_META).get(JobMetaKey.DEPLOY_MAP) or {})
         self._sites |= {client.name for client in fl_ctx.get_engine().get_clients()}
         number = fl_ctx.get_prop(AppConstants.CURRENT_ROUND)
         self.record.rounds.append(RoundRecord(round=number, expected=sorted(self._sites)))
 
     def _contribution(self, fl_ctx: FLContext) -> None:
         site = fl_ctx.get_peer_context().get_identity_name()
+        result = fl_ctx.get_prop(AppConstants.TRAINING_RESULT)
         if not fl_ctx.get_prop(AppConstants.AGGREGATION_ACCEPTED):
-            if site not in self.current.late and site not in self.current.accepted:
+            of_this_round = result.get_cookie(AppConstants.CONTRIBUTION_ROUND) == self.current.round
+            if of_this_round and site not in self.current.accepted:
                 self.current.refused[site] = fl_ctx.get_prop(Prop.REFUSAL, "unknown reason")
             return
-        result = fl_ctx.get_prop(AppConstants.TRAINING_RESULT)
         self.current.accepted = sorted({*self.current.accepted, site})
-        if site in self.current.late:
-            self.current.late.remove(site)
+        self.current.late = [name for name in self.current.late if name != site]
         dxo = from_shareable(result)
         self.current.bytes_received += sum(value.nbytes for value in dxo.data.values())
         self.current.steps[site] = int(dxo.get_meta_prop(MetaKey.NUM_STEPS_CURRENT_ROUND))
@@ -175,16 +195,38 @@ class RunRecorder(FLComponent):
 
     def _end_round(self, fl_ctx: FLContext) -> None:
         current = self.current
-        heard = {*current.accepted, *current.refused, *current.failed, *current.late}
-        current.absent = sorted(set(current.expected) - heard)
+        self._note_absent(current)
         current.seconds = time.perf_counter() - self._round_started
         longest = max((report.seconds for report in current.sites.values()), default=None)
         current.overhead_seconds = None if longest is None else current.seconds - longest
         self.save(fl_ctx)
 
+    def _failed_system(self, reason: str) -> None:
+        if self.record.reason:
+            return
+        open_round = self.record.rounds and not self.current.seconds
+        self.record.reason = f"{reason} (missing: {self.missing()})" if open_round else reason
+
+    @staticmethod
+    def _note_absent(item: RoundRecord) -> None:
+        heard = {*item.accepted, *item.refused, *item.failed, *item.late}
+        item.absent = sorted(set(item.expected) - heard)
+
+    def missing(self) -> str:
+        """Why the sites of the current round that were not accepted are missing, in words."""
+        with self._lock:
+            item = self.current
+            self._note_absent(item)
+            reasons = {site: f"refused: {why}" for site, why in item.refused.items()}
+            reasons |= {site: f"failed: {error.code}" for site, error in item.failed.items()}
+            reasons |= dict.fromkeys(item.late, "late") | dict.fromkeys(item.absent, "absent")
+            return "; ".join(f"{site} {reasons[site]}" for site in sorted(reasons)) or "none"
+
     def _end(self, fl_ctx: FLContext) -> None:
         record = self.record
         record.finished = time.time()
+        if record.rounds and not self.current.seconds:
+            self._note_absent(self.current)
         done = sum(1 for item in record.rounds if item.seconds)
         everyone = set(record.evaluation.expected)
         evaluated = record.evaluation.winner is not None and record.evaluation.testing

@@ -59,7 +59,7 @@ class BestModelSelector(FLComponent):
 
     def _compare(self, fl_ctx: FLContext) -> None:
         recorder = self._component(self.recorder_id, fl_ctx)
-        scores = {site: report.scores for site, report in recorder.current.sites.items() if report.scores is not None}
+        scores = recorder.scores()
         rounds_done = fl_ctx.get_prop(AppConstants.CURRENT_ROUND)
         for name, metric, score in (
             (MODEL_BEST, METRIC_DICE, site_dice(scores)),

@@ -8,12 +8,15 @@ from nvflare.apis.fl_constant import FLContextKey, ReturnCode
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.job_def import JobMetaKey
 from nvflare.apis.shareable import Shareable
+from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.workflows.scatter_and_gather import ScatterAndGather
 
 import flareseg
 from flareseg.errors import FlaresegError
 from flareseg.flare.keys import Header, TaskName, job_task
 from flareseg.flare.recorder import RunRecorder
+
+_MIN_RESPONSES = "__min_responses"
 
 
 def stamp(shareable: Shareable, digest: str) -> None:
@@ -77,6 +80,17 @@ class SegmentationTraining(ScatterAndGather):
         self._recorder.sent(client_task.client.name)
         super()._prepare_train_task_data(client_task, fl_ctx)
 
+    def _process_train_result(self, client_task: ClientTask, fl_ctx: FLContext) -> None:
+        """Take a result; one that was not accepted does not count towards k.
+
+        ScatterAndGather counts responses: a site that fails at once would start the patience clock for the others.
+        """
+        site, task = client_task.client.name, client_task.task
+        super()._process_train_result(client_task, fl_ctx)
+        if not self._recorder.was_accepted(site):
+            wanted = task.props[_MIN_RESPONSES] + 1
+            task.props[_MIN_RESPONSES] = min(wanted, len(task.targets))
+
     def _accept_train_result(
         self, client_name: str, result: Shareable, fl_ctx: FLContext, is_unknown_task: bool = False
     ) -> bool:
@@ -91,5 +105,5 @@ class SegmentationTraining(ScatterAndGather):
         self, client: Client, task_name: str, client_task_id: str, result: Shareable, fl_ctx: FLContext
     ) -> None:
         """Record a late result before the aggregator looks at it."""
-        self._recorder.came_late(client.name)
+        self._recorder.came_late(client.name, result.get_cookie(AppConstants.CONTRIBUTION_ROUND))
         super().process_result_of_unknown_task(client, task_name, client_task_id, result, fl_ctx)

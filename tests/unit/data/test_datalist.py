@@ -21,7 +21,7 @@ def touch(root: Path, *names: str) -> None:
     [
         ("volume-*.nii.gz", "segmentation-*.nii.gz", ["volume-1.nii.gz", "segmentation-1.nii.gz"], ["1"]),
         ("*/image.nii.gz", "*/label.nii.gz", ["7/image.nii.gz", "7/label.nii.gz"], ["7"]),
-        ("**/img-*.nii", "**/seg-*.nii", ["a/b/img-x.nii", "a/b/seg-x.nii"], ["a/b-x"]),
+        ("**/img-*.nii", "**/seg-*.nii", ["a/b/img-x.nii", "a/b/seg-x.nii"], ["a/b|x"]),
     ],
 )
 def test_files_pair_by_what_the_wildcards_match(
