@@ -50,6 +50,13 @@ class Federation:
         folder = self.result(self.submit(changes, job))
         return load_record(folder), folder
 
+    def known_to_server(self, result: Path) -> dict[Path, bytes]:
+        """Every file that the server has or gave away: its kit with logs and runs, its stores, the job's result."""
+        kit = self.workspace.kits / self.workspace.participants("server")[0]
+        folders = [kit, self.workspace.poc / "jobs-storage", result]
+        files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+        return {path: path.read_bytes() for path in files}
+
     def site_log(self, site: str) -> str:
         """What a site wrote in its own logs."""
         logs = [*(self.workspace.kits / site).glob("*/log.txt"), self.workspace.kits / site / "log.txt"]

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from federation import SITES, Federation, tiny_changes
+from federation import PROJECT, REPOSITORY, SITES, Federation, tiny_changes
 from flareseg.data.site_data import SiteData
 from flareseg.fedgs import Contribution, aggregate
 from flareseg.flare.record import RunRecord
 from flareseg.flare.state import load_model
 from flareseg.learning.learner import Learner
 from flareseg.networks import initial_state
+from flareseg.poc.processes import processes_of
+from flareseg.poc.run import run_job
+from flareseg.poc.workspace import PocError
 from flareseg.report import report_facts
 from flareseg.site import load_site
 from flareseg.task import Task
@@ -91,15 +93,23 @@ def test_nvflare_s_own_statistics_agree(run: tuple[RunRecord, Path]) -> None:
 
 
 def test_no_path_or_file_name_reaches_the_server(federation: Federation, run: tuple[RunRecord, Path]) -> None:
-    planted = [str(federation.workspace.folder / "sites"), "case-0"]
-    for path in (run[1] / "workspace").rglob("*"):
-        if path.is_file():
-            content = path.read_bytes()
-            assert not [word for word in planted if word.encode() in content], path
+    planted = [str(federation.workspace.folder / "sites").encode(), b"case-0"]
+    known = federation.known_to_server(run[1])
+    assert any(path.name == "log.txt" for path in known)
+    assert not [path for path, content in known.items() if any(word in content for word in planted)]
 
 
-def test_the_user_s_own_nvflare_folder_is_untouched(federation: Federation, run: tuple[RunRecord, Path]) -> None:
-    stamp = (federation.workspace.poc / "project.yml").stat().st_mtime
-    own = Path(os.path.expanduser("~/.nvflare"))
-    assert not [path for path in own.rglob("*") if path.stat().st_mtime >= stamp]
-    assert (federation.workspace.home / ".nvflare").is_dir()
+def test_a_second_start_is_refused_and_the_federation_goes_on(federation: Federation) -> None:
+    before = {process.pid for process in processes_of(federation.workspace.poc)}
+    assert len(before) >= 4
+    with pytest.raises(PocError, match="runs here already"):
+        run_job(
+            federation.workspace,
+            REPOSITORY / "jobs" / "fedavg",
+            project=PROJECT,
+            data=federation.workspace.folder / "sites",
+            changes=[],
+            tell=lambda message: None,
+            show=lambda status, progress: None,
+        )
+    assert {process.pid for process in processes_of(federation.workspace.poc)} == before

@@ -12,7 +12,7 @@ import torch
 from nvflare.apis.analytix import AnalyticsDataType
 from nvflare.apis.dxo import DXO, DataKind, MetaKey, from_shareable
 from nvflare.apis.executor import Executor
-from nvflare.apis.fl_constant import ReturnCode
+from nvflare.apis.fl_constant import FLContextKey, ReturnCode
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable, make_reply
 from nvflare.apis.signal import Signal
@@ -56,6 +56,7 @@ class SegmentationExecutor(Executor):
             return make_reply(ReturnCode.TASK_UNKNOWN)
         started = time.perf_counter()
         try:
+            self._check_scope(fl_ctx)
             self._check_same(shareable, fl_ctx)
             result = tasks[task_name](shareable, fl_ctx, lambda: bool(abort_signal.triggered))
         except Stopped:
@@ -168,6 +169,22 @@ class SegmentationExecutor(Executor):
                 "The task.yaml of the server differs from the one deployed here.",
                 "Submit the job again.",
                 code=ErrorCode.TASK_MISMATCH,
+            )
+
+    @staticmethod
+    def _check_scope(fl_ctx: FLContext) -> None:
+        """Refuse where the privacy scope in force at this site is not the one that the job asks for.
+
+        The job picks the scope; without a privacy.json NVFlare would accept any and filter nothing.
+        """
+        asked = fl_ctx.get_prop(FLContextKey.JOB_SCOPE_NAME)
+        in_force = fl_ctx.get_prop(FLContextKey.EFFECTIVE_JOB_SCOPE_NAME)
+        if not asked or asked != in_force:
+            raise FlaresegError(
+                f"The job asks for the privacy scope {asked or '(none)'}, in force at this site is "
+                f"{in_force or '(none)'}.",
+                'Name a scope of local/privacy.json as "scope" in the job\'s meta.json.',
+                code=ErrorCode.SCOPE_MISMATCH,
             )
 
     def _failure(self, error: FlaresegError, fl_ctx: FLContext) -> Shareable:

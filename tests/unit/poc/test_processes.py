@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flareseg.errors import SettingsError
+from flareseg.poc.processes import choose_ports, end_processes, port_is_free, processes_of
+from flareseg.poc.workspace import PocWorkspace
+
+
+def run(tmp_path: Path, name: str, argument: str) -> subprocess.Popen[bytes]:
+    """A process that sleeps, with two words of our choice on its command line."""
+    script = tmp_path / name
+    script.parent.mkdir(parents=True, exist_ok=True)
+    script.write_text("import time\nprint('up', flush=True)\ntime.sleep(60)\n")
+    process = subprocess.Popen([sys.executable, str(script), argument], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"up\n"
+    return process
+
+
+def test_only_nvflare_s_processes_of_this_workspace_are_ended(tmp_path: Path) -> None:
+    mine, other = tmp_path / "mine", tmp_path / "other"
+    ours = run(mine, "site/startup/sub_start.sh", "x")
+    bystander = run(tmp_path, "tail.py", str(mine / "site" / "log.txt"))
+    elsewhere = run(other, "site/startup/sub_start.sh", "x")
+    try:
+        assert [process.pid for process in processes_of(mine)] == [ours.pid]
+        assert end_processes(mine, patience=0) == [ours.pid]
+        assert not processes_of(mine)
+        assert bystander.poll() is None
+        assert elsewhere.poll() is None
+    finally:
+        for process in (ours, bystander, elsewhere):
+            process.kill()
+            process.wait()
+
+
+def test_a_taken_port_is_replaced_and_its_owner_named() -> None:
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            taken.bind(("", 8003))
+            taken.listen()
+        except OSError:
+            pytest.skip("another program holds port 8003: nothing to show here")
+        assert not port_is_free(8003)
+        (_, admin), messages = choose_ports()
+    assert admin != 8003
+    assert any("Port 8003 is used by python" in message for message in messages)
+
+
+def test_a_folder_of_somebody_else_is_not_taken(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(SettingsError, match="not made by flareseg"):
+        PocWorkspace(tmp_path).claim()
+    new = PocWorkspace(tmp_path / "new")
+    new.claim()
+    (new.folder / "anything").touch()
+    new.claim()
