@@ -34,8 +34,9 @@ def tiny_changes(**training: int) -> list[str]:
 class Federation:
     """A running POC federation."""
 
-    def __init__(self, workspace: PocWorkspace) -> None:
+    def __init__(self, workspace: PocWorkspace, sites: Path) -> None:
         self.workspace = workspace
+        self.sites = sites
         self.seen: list[str] = []
 
     def submit(self, changes: list[str], job: str = "fedgin-fedgs") -> str:

@@ -23,10 +23,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
     """One server, ct-a, ct-b and mr-a, with small data."""
     folder = tmp_path_factory.mktemp("federation")
-    workspace = PocWorkspace(folder)
+    workspace = PocWorkspace(folder / "run")
+    sites = tiny_sites(folder / "sites")
     try:
-        start_federation(workspace, PROJECT, tiny_sites(folder / "sites"), lambda message: None)
-        yield Federation(workspace)
+        start_federation(workspace, PROJECT, sites, lambda message: None)
+        yield Federation(workspace, sites)
     finally:
         workspace.stop()
         assert not processes_of(workspace.poc)

@@ -47,7 +47,7 @@ def _cut(folder: Path) -> None:
 def test_a_site_with_bad_data_is_named_and_the_others_go_on(
     federation: Federation, spoil: Callable[[Path], None], code: str, file: str
 ) -> None:
-    folder = federation.workspace.folder / "sites" / "mr-a"
+    folder = federation.sites / "mr-a"
     spoil(folder)
     try:
         record, result = federation.run(tiny_changes(rounds=1))

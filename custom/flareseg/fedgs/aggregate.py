@@ -48,7 +48,9 @@ class ServerMomentum:
         self._velocity: dict[str, np.ndarray] = {}
 
     def apply(self, name: str, mean: np.ndarray) -> np.ndarray:
-        """Take in the mean update of one parameter, and give its velocity: a copy, of the mean's shape and dtype."""
+        """Take in the mean update of one parameter, and give its velocity, of the mean's shape and dtype."""
+        if not self.momentum:
+            return mean
         velocity = mean + self.momentum * self._velocity.get(name, 0.0)
         self._velocity[name] = velocity.astype(np.float32)
         return velocity

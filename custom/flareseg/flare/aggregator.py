@@ -19,6 +19,7 @@ from nvflare.app_common.app_event_type import AppEventType
 import flareseg
 from flareseg.errors import FlaresegError
 from flareseg.fedgs import ExactSum, ServerMomentum
+from flareseg.fedgs.exact import cast
 from flareseg.flare.keys import Header, Prop, job_task
 from flareseg.flare.training import job_min_clients
 from flareseg.networks import build_network
@@ -84,13 +85,13 @@ class FedGSAggregator(Aggregator):
         return True
 
     def aggregate(self, fl_ctx: FLContext) -> Shareable:
-        """Close the round and give the change of the global model."""
+        """Close the round and give the new global model; below k accepted contributions an unchanged one."""
         with self._lock:
             self._closed = True
             accepted, total = dict(self._accepted), self._sum
             self._sum = None
         round_number = fl_ctx.get_prop(AppConstants.CURRENT_ROUND)
-        change: dict[str, np.ndarray] = {}
+        weights = dict(fl_ctx.get_prop(AppConstants.GLOBAL_MODEL)[ModelLearnableKey.WEIGHTS])
         wanted = job_min_clients(fl_ctx)
         if len(accepted) < wanted or total is None:
             self.system_panic(
@@ -99,22 +100,21 @@ class FedGSAggregator(Aggregator):
                 fl_ctx,
             )
         else:
-            change = total.mean()
-            if self._momentum.momentum:
-                for name in sorted(self._parameters):
-                    change[name] = -self._momentum.apply(name, -change[name])
+            for name, change in total.drain():
+                step = self._momentum.apply(name, -change) if name in self._parameters else -change
+                weights[name] = cast(weights[name] - step, weights[name].dtype)
         stats = {
             AggregationStatsKey.ROUND: round_number,
             AggregationStatsKey.CONTRIBUTORS: sorted(accepted),
             AggregationStatsKey.ACCEPTED_CONTRIBUTIONS: len(accepted),
-            AggregationStatsKey.KEYS_AGGREGATED: len(change),
-            AggregationStatsKey.KEYS_SEEN: len(change),
-            AggregationStatsKey.FULLY_MATCHED_KEYS: len(change),
+            AggregationStatsKey.KEYS_AGGREGATED: len(weights),
+            AggregationStatsKey.KEYS_SEEN: len(weights),
+            AggregationStatsKey.FULLY_MATCHED_KEYS: len(weights),
             AggregationStatsKey.PARTIALLY_MATCHED_KEYS: 0,
             AggregationStatsKey.SKIPPED_KEYS: 0,
         }
         fl_ctx.set_prop(AppConstants.AGGREGATION_STATS, stats, private=True, sticky=False)
-        return DXO(DataKind.WEIGHT_DIFF, data=change).to_shareable()
+        return DXO(DataKind.WEIGHTS, data=weights).to_shareable()
 
     def reset(self, fl_ctx: FLContext) -> None:
         """Nothing to do: a round opens when it starts."""

@@ -97,11 +97,11 @@ def bench(tmp_path: Path, task_content: dict[str, Any]) -> Bench:
     return Bench(tmp_path, task_content)
 
 
-def test_the_change_is_what_fedgs_aggregate_gives(bench: Bench) -> None:
+def test_the_model_is_what_fedgs_aggregate_gives(bench: Bench) -> None:
     steps = {"a": 3, "b": 1, "c": 2}
     for seed, (site, count) in enumerate(steps.items()):
         assert bench.accept(site, bench.contribution(seed, count)) == (True, None)
-    change = bench.aggregate()
+    got = bench.aggregate()
     parameters = {name for name, _ in build_network(bench.task).named_parameters()}
     want = aggregate(
         bench.state,
@@ -116,8 +116,8 @@ def test_the_change_is_what_fedgs_aggregate_gives(bench: Bench) -> None:
         ],
     )
     for name, value in bench.state.items():
-        assert change[name].dtype == value.dtype
-        np.testing.assert_allclose(value + change[name], want[name], rtol=0, atol=1e-7)
+        assert got[name].dtype == value.dtype
+        assert got[name].tobytes() == want[name].tobytes()
     assert not bench.panics
 
 
@@ -224,7 +224,7 @@ def test_after_aggregate_the_round_is_closed_until_the_next_starts(bench: Bench)
 def test_below_k_accepted_the_model_stays_and_the_job_stops(bench: Bench) -> None:
     bench.accept("a", bench.contribution())
     bench.accept("b", bench.contribution(steps=0))
-    assert bench.aggregate() == {}
+    assert all(value is bench.state[name] for name, value in bench.aggregate().items())
     (reason,) = bench.panics
     assert "1 contributions accepted (a), 2 needed" in reason
 
@@ -236,8 +236,8 @@ def test_momentum_goes_on_over_rounds_but_not_for_buffers(tmp_path: Path, task_c
     for number in range(2):
         bench.open(number)
         bench.accept("a", bench.contribution(0))
-        changes.append(bench.aggregate())
+        changes.append({name: value - bench.state[name] for name, value in bench.aggregate().items()})
     parameters = {name for name, _ in build_network(bench.task).named_parameters()}
     for name, first in changes[0].items():
         factor = 1.5 if name in parameters else 1.0
-        np.testing.assert_allclose(changes[1][name], factor * first, rtol=1e-5)
+        np.testing.assert_allclose(changes[1][name], factor * first, rtol=1e-4, atol=1e-7)

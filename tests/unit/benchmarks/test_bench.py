@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[3]
+
+
+@pytest.fixture(autouse=True)
+def _repository_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(REPOSITORY))  # benchmarks/ is not part of the package
+
+
+def test_quick_run_writes_valid_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from benchmarks.__main__ import main
+
+    output = tmp_path / "new" / "bench.json"
+    assert main(["--quick", "gin", "--output", str(output)]) == 0
+    content = json.loads(output.read_text())
+    assert content["quick"] is True
+    assert {"cpu", "cores", "torch_threads", "versions"} <= content["machine"].keys()
+    assert content["rows"]
+    for row in content["rows"]:
+        assert row["case"] == "gin"
+        if row["ours"] is None:
+            assert row["met"] is None
+            assert row["limit"].startswith("not run")
+        else:
+            assert math.isclose(row["ratio"], row["ours"] / row["reference"])
+            assert row["met"] == (row["ratio"] <= row["target"])
+    assert "GIN beside a training step" in " ".join(capsys.readouterr().out.split())
+
+
+def test_unknown_case_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    from benchmarks.__main__ import main
+
+    with pytest.raises(SystemExit):
+        main(["nothing"])
+    assert "no such case: nothing; there are gin, site, server, job, wire" in capsys.readouterr().err
