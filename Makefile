@@ -1,5 +1,6 @@
 # make setup  the environment for development     make check  linters and types
 # make demo   the whole federation, five minutes  make test   unit and fast integration tests
+# make bench  speed, memory and bytes beside peers
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,7 +9,7 @@ STAMP := $(VENV)/.installed
 # Several processes share the machine: one thread each.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: setup demo test test-all check clean constraints
+.PHONY: setup demo test test-all bench check clean constraints
 
 setup: $(STAMP)
 
@@ -31,6 +32,9 @@ test: setup
 
 test-all: setup
 	$(BIN)/pytest
+
+bench: setup
+	$(BIN)/python -m benchmarks
 
 clean:
 	rm -rf build

@@ -92,6 +92,7 @@ def aggregate(
     sites: set[str] = set()
     total: ExactSum | None = None
     parameters: set[str] = set()
+    contributions = list(contributions)
     for contribution in contributions:
         site = contribution.site
         try:
@@ -100,7 +101,7 @@ def aggregate(
             values = _joined(contribution)
             if total is None:
                 parameters = set(contribution.update)
-                total = ExactSum(_template(global_state, values))
+                total = ExactSum(_template(global_state, values), len(contributions))
             elif set(contribution.update) != parameters:
                 raise ValueError("other parameters than the sites before.")
             total.add(values, contribution.steps)

@@ -42,19 +42,24 @@ class ExactSum:
 
     Each weight·value is rounded (half to even) to a multiple of 2^-30 and added in float64. As long as no sum passes
     2^22, every sum is a multiple of 2^-30 of at most 52 bits, hence exact. Integer and boolean variables have the
-    quantum 1 and the limit 2^52. What could take a sum past its limit is refused: judged by the sum of the largest
-    absolute values of the contributions, within blocks of 2^15 elements.
+    quantum 1 and the limit 2^52. Each contribution has an equal share of the limit, so that whether one is refused
+    depends on it alone, and none can use up the room of the others.
 
     The memory is 8 bytes for each element (two float32 models), whatever the number of contributions.
 
     Args:
         template: name to array; only shapes and dtypes are looked at (float16, float32, float64, integers, bool).
+        contributions: how many will come at the most.
 
     Raises:
-        ValueError: when a variable is of any other type.
+        ValueError: when a variable is of any other type, or ``contributions`` below 1.
     """
 
-    def __init__(self, template: Mapping[str, np.ndarray]) -> None:
+    def __init__(self, template: Mapping[str, np.ndarray], contributions: int) -> None:
+        if contributions < 1:
+            raise ValueError(f"contributions should be at least 1, got {contributions}.")
+        self._limit = _LIMIT / contributions
+        self._left = contributions
         for name, array in template.items():
             if array.dtype.kind not in "fiub":
                 raise ValueError(f"{name} should be of a real type, got {array.dtype}.")
@@ -63,7 +68,6 @@ class ExactSum:
         for quanta, kinds in ((2.0**QUANTUM_BITS, "f"), (1.0, "iub")):
             self._lay_out({name: array for name, array in template.items() if array.dtype.kind in kinds}, quanta)
         self._variables = {name: self._variables[name] for name in template}
-        self._bounds = np.zeros(len(self._blocks))
         self._weight = 0
 
     @property
@@ -81,23 +85,24 @@ class ExactSum:
 
         Raises:
             ValueError: when the weight is absurd, a variable unknown, missing, misshapen, of the wrong kind, not
-                finite, or so large that a sum could pass its limit.
+                finite, or so large that it passes its share of the limit; or when more come than were announced.
         """
+        if not self._left:
+            raise ValueError("There should be no more contributions than were announced.")
         if isinstance(weight, bool) or not isinstance(weight, (int, np.integer)) or not 1 <= weight <= MAX_WEIGHT:
             raise ValueError(f"weight should be a whole number from 1 to {MAX_WEIGHT}, got {weight!r}.")
         weight = int(weight)
         arrays = self._fitting(values)
-        bounds = self._bounds.copy()
         parts = self._parts()
         scratch = np.empty((len(parts), _BLOCK))
-        added = _in_threads(lambda part, own: self._add_blocks(arrays, weight, part, bounds, own), parts, scratch)
+        added = _in_threads(lambda part, own: self._add_blocks(arrays, weight, part, own), parts, scratch)
         refused = [part[done] for part, done in zip(parts, added, strict=True) if done < len(part)]
         if refused:
             # The sums are exact: what was added is taken off again without a trace.
             for part, done in zip(parts, added, strict=True):
-                self._add_blocks(arrays, -weight, part[:done], np.zeros_like(bounds), scratch[0])
-            raise ValueError(_fault(arrays, weight, self._blocks[min(refused)]))
-        self._bounds = bounds
+                self._add_blocks(arrays, -weight, part[:done], scratch[0])
+            raise ValueError(_fault(arrays, weight, self._blocks[min(refused)], self._limit))
+        self._left -= 1
         self._weight += weight
 
     def drain(self) -> Iterator[tuple[str, np.ndarray]]:
@@ -164,9 +169,7 @@ class ExactSum:
             arrays[name] = array.reshape(-1)
         return arrays
 
-    def _add_blocks(
-        self, arrays: dict[str, np.ndarray], weight: int, part: range, bounds: np.ndarray, scratch: np.ndarray
-    ) -> int:
+    def _add_blocks(self, arrays: dict[str, np.ndarray], weight: int, part: range, scratch: np.ndarray) -> int:
         """Add to blocks in turn, and give how many could take it: those before the first that could not."""
         for done, number in enumerate(part):
             sums, quanta, pieces = self._blocks[number]
@@ -177,8 +180,7 @@ class ExactSum:
                 product[start : start + piece.size] = piece
                 start += piece.size
             largest = _largest(piece if len(pieces) == 1 else product)
-            bounds[number] += np.rint(largest * abs(weight) * quanta)
-            if not bounds[number] <= _LIMIT:  # NaN is not
+            if not np.rint(largest * abs(weight) * quanta) <= self._limit:  # NaN is not
                 return done
             np.multiply(product, weight * quanta, out=product)
             np.rint(product, out=product)
@@ -209,7 +211,7 @@ def _packs(template: Mapping[str, np.ndarray]) -> Iterator[list[str]]:
         yield pack
 
 
-def _fault(arrays: dict[str, np.ndarray], weight: int, block: _Block) -> str:
+def _fault(arrays: dict[str, np.ndarray], weight: int, block: _Block, limit: float) -> str:
     """Why a block could not take its values."""
     largest = {name: _largest(arrays[name][at]) for name, at in block.pieces if arrays[name].size}
     for name, value in largest.items():
@@ -217,7 +219,7 @@ def _fault(arrays: dict[str, np.ndarray], weight: int, block: _Block) -> str:
             return f"{name} should be finite, got NaN or infinity."
     name = max(largest, key=largest.__getitem__)
     return (
-        f"{name} should keep the sum of weight times value within {_LIMIT / block.quanta:g}, "
+        f"{name} should keep weight times value within {limit / block.quanta:g}, "
         f"got a value of {largest[name]:g} at weight {weight}."
     )
 

@@ -67,8 +67,9 @@ class FedGSAggregator(Aggregator):
             self._momentum = ServerMomentum(task.aggregation.server_momentum)
         elif event_type == AppEventType.ROUND_STARTED:
             weights = fl_ctx.get_prop(AppConstants.GLOBAL_MODEL)[ModelLearnableKey.WEIGHTS]
+            sites = len(fl_ctx.get_engine().get_clients())
             with self._lock:
-                self._sum, self._accepted, self._closed = ExactSum(weights), {}, False
+                self._sum, self._accepted, self._closed = ExactSum(weights, max(1, sites)), {}, False
 
     def accept(self, shareable: Shareable, fl_ctx: FLContext) -> bool:
         """Add a contribution, or refuse it with a reason in the log and in the context."""

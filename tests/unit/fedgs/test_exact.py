@@ -30,11 +30,11 @@ def values(seed: int) -> dict[str, np.ndarray]:
 
 
 @settings(max_examples=30, deadline=None)
-@given(weights=st.lists(st.integers(1, 5000), min_size=1, max_size=12), data=st.data(), seed=st.integers(0, 1000))
+@given(weights=st.lists(st.integers(1, 400), min_size=1, max_size=12), data=st.data(), seed=st.integers(0, 1000))
 def test_order_does_not_matter_to_the_last_bit(weights: list[int], data: st.DataObject, seed: int) -> None:
     means = []
     for order in (range(len(weights)), data.draw(st.permutations(range(len(weights))))):
-        total = ExactSum(TEMPLATE)
+        total = ExactSum(TEMPLATE, 16)
         for site in order:
             total.add(values(seed + site), weights[site])
         assert total.weight == sum(weights)
@@ -48,7 +48,7 @@ def test_order_does_not_matter_to_the_last_bit(weights: list[int], data: st.Data
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.floats(-8, 8, width=32), st.integers(1, 2**18)), min_size=1, max_size=2))
 def test_is_the_mean_of_rational_arithmetic(terms: list[tuple[float, int]]) -> None:
-    total = ExactSum({"x": np.zeros(1, np.float64)})
+    total = ExactSum({"x": np.zeros(1, np.float64)}, 2)
     for value, weight in terms:
         total.add({"x": np.array([value], np.float32)}, weight)
     weight = sum(w for _, w in terms)
@@ -57,7 +57,7 @@ def test_is_the_mean_of_rational_arithmetic(terms: list[tuple[float, int]]) -> N
 
 
 def test_whole_numbers_and_booleans() -> None:
-    total = ExactSum(TEMPLATE)
+    total = ExactSum(TEMPLATE, 16)
     big = {"weight": TEMPLATE["weight"], "half": TEMPLATE["half"]}
     total.add({**big, "count": np.int64(2**40), "flag": np.array([True, True])}, 2)
     total.add({**big, "count": np.int64(2**40 + 1), "flag": np.array([True, False])}, 1)
@@ -76,8 +76,8 @@ REFUSED = [
     ({"weight": np.zeros((3, 2), np.complex64)}, 1, "weight should be floating-point, got complex64"),
     ({"weight": np.full((3, 2), "a")}, 1, "weight should be floating-point"),
     ({"count": np.float32(1)}, 1, "count should be whole, got float32"),
-    ({"weight": LARGE}, 2000, "within 4.1943e.06, got a value of 4096 at weight 2000"),
-    ({"count": np.int64(2**62)}, 1, "within 4.5036e.15"),
+    ({"weight": LARGE}, 2000, "within 262144, got a value of 4096 at weight 2000"),
+    ({"count": np.int64(2**62)}, 1, "within 2.81475e.14"),
     ({"more": np.zeros(1)}, 1, "unknown: more"),
     ({}, 0, "weight should be a whole number from 1 to 1048576, got 0"),
     ({}, -3, "got -3"),
@@ -90,7 +90,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("change", "weight", "message"), REFUSED)
 def test_a_refused_contribution_leaves_no_trace(change: dict, weight, message: str) -> None:
-    with_refused, without = ExactSum(TEMPLATE), ExactSum(TEMPLATE)
+    with_refused, without = ExactSum(TEMPLATE, 16), ExactSum(TEMPLATE, 16)
     for total in (with_refused, without):
         total.add(values(0), 3)
     with pytest.raises(ValueError, match=message):
@@ -102,21 +102,35 @@ def test_a_refused_contribution_leaves_no_trace(change: dict, weight, message: s
     assert all(one[name].tobytes() == other[name].tobytes() for name in TEMPLATE)
 
 
-def test_missing_variable_and_growing_sum_are_refused() -> None:
-    total = ExactSum({"x": np.zeros(1, np.float32)})
+def test_missing_variable_is_refused() -> None:
     with pytest.raises(ValueError, match="missing: x"):
-        total.add({}, 1)
-    for _ in range(4):
-        total.add({"x": np.array([1.0], np.float32)}, 2**20)
-    with pytest.raises(ValueError, match="x should keep the sum"):
-        total.add({"x": np.array([-1.0], np.float32)}, 1)
+        ExactSum({"x": np.zeros(1, np.float32)}, 1).add({}, 1)
+
+
+def test_a_large_contribution_takes_no_room_from_the_others() -> None:
+    total = ExactSum({"x": np.zeros(1, np.float32)}, 4)
+    share = np.array([1.0], np.float32)
+    total.add({"x": share}, 2**20)  # all of its share
+    with pytest.raises(ValueError, match="x should keep weight times value within 1.04858e.06"):
+        total.add({"x": 2 * share}, 2**20)
+    for _ in range(3):
+        total.add({"x": share}, 2**20)
     assert total.mean()["x"] == 1
+
+
+def test_more_contributions_than_announced_are_refused() -> None:
+    total = ExactSum({"x": np.zeros(1, np.float32)}, 1)
+    total.add({"x": np.ones(1, np.float32)}, 1)
+    with pytest.raises(ValueError, match="no more contributions"):
+        total.add({"x": np.ones(1, np.float32)}, 1)
+    with pytest.raises(ValueError, match="at least 1"):
+        ExactSum({}, 0)
 
 
 def test_blocks_and_layouts() -> None:
     rng = np.random.default_rng(0)
     array = rng.standard_normal((300, 500)).astype(np.float32)
-    total = ExactSum({"x": array.T, "empty": np.zeros((0, 3))})
+    total = ExactSum({"x": array.T, "empty": np.zeros((0, 3))}, 16)
     total.add({"x": array.T, "empty": np.zeros((0, 3))}, 7)
     np.testing.assert_allclose(total.mean()["x"], array.T, rtol=1e-6, atol=2**-30)
 
@@ -126,7 +140,7 @@ def test_memory_is_two_models_and_the_largest_variable(sites: int) -> None:
     model = {f"v{i}": np.ones(200_000, np.float32) for i in range(20)}
     size = sum(array.nbytes for array in model.values())
     tracemalloc.start()
-    total = ExactSum(model)
+    total = ExactSum(model, 16)
     for _ in range(sites):
         total.add(model, 5)
     mean = total.mean()
@@ -139,7 +153,7 @@ def test_memory_is_two_models_and_the_largest_variable(sites: int) -> None:
 @pytest.mark.parametrize("at", [0, 500_000, 999_999])
 def test_one_bad_value_in_a_large_variable_is_found(at: int) -> None:
     array = np.ones(1_000_000, np.float32)
-    total = ExactSum({"x": array})
+    total = ExactSum({"x": array}, 16)
     for bad in (np.nan, np.inf, -np.inf, -1e9):
         array[at] = bad
         with pytest.raises(ValueError, match="x should"):
@@ -148,6 +162,6 @@ def test_one_bad_value_in_a_large_variable_is_found(at: int) -> None:
 
 def test_nothing_to_average() -> None:
     with pytest.raises(ValueError, match="no contribution was added"):
-        ExactSum(TEMPLATE).mean()
+        ExactSum(TEMPLATE, 16).mean()
     with pytest.raises(ValueError, match="x should be of a real type, got complex64"):
-        ExactSum({"x": np.zeros(1, np.complex64)})
+        ExactSum({"x": np.zeros(1, np.complex64)}, 1)

@@ -38,7 +38,10 @@ class Bench:
         workspace = SimpleNamespace(get_app_config_dir=lambda job: str(folder))
         self.panics: list[str] = []
         self.engine = SimpleNamespace(
-            get_workspace=lambda: workspace, fire_event=self._event, get_component=lambda name: None
+            get_workspace=lambda: workspace,
+            fire_event=self._event,
+            get_component=lambda name: None,
+            get_clients=lambda: [None] * 4,
         )
         self.min_clients = min_clients
         self.state = to_numpy(initial_state(self.task))
@@ -158,7 +161,7 @@ def _first(data: dict[str, np.ndarray], value: float) -> None:
 BAD: dict[str, tuple[Callable[[Bench], Shareable], str]] = {
     "nan": (_spoil(lambda data: _first(data, np.nan)), "finite"),
     "infinite": (_spoil(lambda data: _first(data, np.inf)), "finite"),
-    "huge": (_spoil(lambda data: _first(data, 1e30)), "keep the sum"),
+    "huge": (_spoil(lambda data: _first(data, 1e30)), "keep weight times value"),
     "unknown variable": (_spoil(lambda data: data.update(extra=np.zeros(2, np.float32))), "unknown: extra"),
     "missing variable": (_spoil(lambda data: data.pop(next(iter(data)))), "missing"),
     "misshapen": (_spoil(lambda data: data.update({k: v[..., None] for k, v in data.items()})), "shape"),

@@ -1,0 +1,1 @@
+"""Stands in for bitsandbytes, which NVFlare's quantisation filters import, and float16 does not use."""
