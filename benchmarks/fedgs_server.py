@@ -22,6 +22,7 @@ from flareseg.fedgs import ExactSum
 MODELS = [2_000_000, 30_000_000, 100_000_000]  # parameters
 SITES = [2, 20, 200]
 STEPS = 12
+ANNOUNCED = 1000  # contributions, more than a run of the benchmark makes
 # Bytes an exact accumulation moves for a float32 element: the element, and the float64 sum, read and written.
 BYTES_PER_ELEMENT = 4 + 8 + 8
 

@@ -111,7 +111,7 @@ def test_a_large_contribution_takes_no_room_from_the_others() -> None:
     total = ExactSum({"x": np.zeros(1, np.float32)}, 4)
     share = np.array([1.0], np.float32)
     total.add({"x": share}, 2**20)  # all of its share
-    with pytest.raises(ValueError, match="x should keep weight times value within 1.04858e.06"):
+    with pytest.raises(ValueError, match=r"x should keep weight times value within 1.04858e.06"):
         total.add({"x": 2 * share}, 2**20)
     for _ in range(3):
         total.add({"x": share}, 2**20)
