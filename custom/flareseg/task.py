@@ -43,6 +43,8 @@ class Network(Settings):
     """Channels of each level; each level halves the resolution."""
     norm: Literal["batch", "instance"] = "instance"
     """Normalisation of the unet; segresnet has group normalisation."""
+    batch_norm: Literal["averaged", "local"] = "averaged"
+    """With norm: batch, whether statistics and affine parameters are averaged or stay at the site (FedBN)."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of features dropped in training."""
 
@@ -93,8 +95,10 @@ class GIN(Settings):
 
     probability: Fraction = 1.0
     """Probability of each sample to be changed."""
-    kernels: Literal["per_sample", "per_batch"] = "per_sample"
-    """Draw kernels for each sample (Ouyang et al.) or once for a batch (FedGIN's code)."""
+    kernels: Literal["per_sample", "per_batch", "per_volume"] = "per_sample"
+    """Draw kernels for each sample (Ouyang et al.), once for a batch (FedGIN's code) or for each volume (2.5D)."""
+    clean_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of each batch, rounded down, that stays as it is."""
     mixing: tuple[Fraction, Fraction] = (0.0, 1.0)
     """Range of the share of the changed image in the result."""
     kernel_sizes: Annotated[tuple[Literal[1, 3, 5], ...], Field(min_length=1)] = (1, 3)
@@ -116,15 +120,42 @@ class SmallTarget(Settings):
 
     log_base: Annotated[float, Field(gt=1)] = 100.0
     """Base l of the logarithm of the inverse area."""
-    threshold: Annotated[float, Field(gt=1)] = 150.0
-    """Inverse area τ (voxels of the image by voxels of the target) from which a target is small."""
+    threshold: Annotated[float, Field(gt=1)] | None = None
+    """Inverse area τ (voxels of the image by voxels of the target) from which a target is small; published."""
+    largest_mm2: Positive | None = None
+    """In place of threshold, for images of different spacing: area (mm²) up to which a target of a slice is small."""
+    largest_mm3: Positive | None = None
+    """The same for volumes: mm³."""
+    target_size: Literal["mask", "smallest_component"] = "mask"
+    """What is measured: all of the label in the image (published), or its smallest connected part."""
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> SmallTarget:
+        if sum(bound is not None for bound in (self.threshold, self.largest_mm2, self.largest_mm3)) != 1:
+            raise ValueError("give one of threshold, largest_mm2 and largest_mm3")
+        return self
 
 
 class FedGS(Settings):
-    """Federated gradient scaling (arXiv 2408.11701); null for none. Per image the largest scale over targets counts."""
+    """Federated gradient scaling (arXiv 2408.11701); null for none: either targets or constant."""
 
-    targets: Annotated[dict[str, SmallTarget], Field(min_length=1)]
-    """Small-target labels of the task."""
+    targets: dict[str, SmallTarget] = Field(default_factory=dict)
+    """Small-target labels of the task; of an image with several the largest scale counts."""
+    constant: Positive | None = None
+    """Scale every step by this: the control for the larger step that FedGS makes."""
+    normalize: Literal["none", "mean"] = "none"
+    """mean divides the mean update by the step-weighted mean scale: its direction without the larger step."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> FedGS:
+        if bool(self.targets) == (self.constant is not None):
+            raise ValueError("give either targets or constant")
+        return self
+
+    @property
+    def scale_range(self) -> tuple[float, float]:
+        """Between what the mean scale of a site's steps can lie."""
+        return (1.0, 3.0) if self.constant is None else (self.constant, self.constant)
 
 
 class Aggregation(Settings):
@@ -176,6 +207,8 @@ class Task(Settings):
     """FedGS; null for none, which is step-weighted FedAvg."""
     aggregation: Aggregation = Aggregation()
     """The server."""
+    local_parameters: tuple[str, ...] = ()
+    """Patterns (*, ?) of names in the network's state that never leave a site; each site keeps its own values."""
 
     @field_validator("labels")
     @classmethod
@@ -191,6 +224,13 @@ class Task(Settings):
         if named - known:
             raise ValueError(
                 f"fedgs.targets and lesion should name labels of the task, {sorted(named - known)} are not"
+            )
+        bound = "largest_mm2" if len(self.patch) == 3 else "largest_mm3"
+        if self.fedgs and any(getattr(target, bound) is not None for target in self.fedgs.targets.values()):
+            raise ValueError(f"{bound} does not fit a patch of {len(self.patch)} dimensions")
+        if self.network.name == "segresnet" and self.network.channels[0] % 8:
+            raise ValueError(
+                f"segresnet should have a multiple of 8 as its first channels, got {self.network.channels[0]}"
             )
         factor = 2 ** (len(self.network.channels) - 1)
         if any(size % factor for size in self.patch):

@@ -3,10 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from flareseg.data.cache import Volume
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Training samples.
+
+    Attributes:
+        images: float32 (B, C, *patch).
+        labels: uint8 (B, L, *patch).
+        spacing: float32 (B, 3), voxel size in mm of each patch's volume.
+        volumes: int (B,), the number of each patch's volume.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    spacing: np.ndarray
+    volumes: np.ndarray
 
 
 class PatchSampler:
@@ -32,19 +50,14 @@ class PatchSampler:
         self.foreground = foreground
         self.present = [[index for index in labels if len(volume.foreground[index])] for volume in volumes]
 
-    def draw(self, size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def draw(self, size: int, rng: np.random.Generator) -> Batch:
         """Draw a batch.
 
         Args:
             size: number of patches B.
             rng: source of randomness; the same state gives the same batch.
-
-        Returns:
-            images: float32 (B, C, *patch).
-            labels: uint8 (B, L, *patch).
-            spacing: float32 (B, 3), voxel size in mm of each patch's volume.
         """
-        images, labels, spacing = [], [], []
+        images, labels, spacing, numbers = [], [], [], []
         for _ in range(size):
             number = int(rng.integers(len(self.volumes)))
             volume = self.volumes[number]
@@ -52,7 +65,8 @@ class PatchSampler:
             images.append(self._cut(volume.image, corner))
             labels.append(self._cut(volume.label, corner))
             spacing.append(volume.spacing)
-        return np.stack(images), np.stack(labels), np.stack(spacing)
+            numbers.append(number)
+        return Batch(np.stack(images), np.stack(labels), np.stack(spacing), np.array(numbers))
 
     def _corner(self, volume: Volume, present: Sequence[int], rng: np.random.Generator) -> list[int]:
         shape = volume.image.shape[1:]

@@ -1,6 +1,6 @@
 """FedGS, federated gradient scaling: scale factor, cumulative update, and exact step-weighted aggregation."""
 
-from flareseg.fedgs.aggregate import Contribution, ServerMomentum, aggregate
+from flareseg.fedgs.aggregate import Contribution, ServerMomentum, aggregate, mean_scale
 from flareseg.fedgs.cumulative import CumulativeUpdate
 from flareseg.fedgs.exact import ExactSum
 from flareseg.fedgs.scale import combine, scale_factor, size_deltas
@@ -12,6 +12,7 @@ __all__ = [
     "ServerMomentum",
     "aggregate",
     "combine",
+    "mean_scale",
     "scale_factor",
     "size_deltas",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,12 +24,26 @@ class Contribution:
         steps: number of local steps, its weight.
         update: parameter name to G, the scaled sum of steps (global minus local, where η is 1 and nothing decays).
         buffers: buffer name to the site's value at the end of the round (batch-norm statistics).
+        scale: mean η of the site's steps.
     """
 
     site: str
     steps: int
     update: Mapping[str, Array]
     buffers: Mapping[str, Array]
+    scale: float = 1.0
+
+
+def mean_scale(scales: Iterable[tuple[int, float]]) -> float:
+    r"""Step-weighted mean η of a round, :math:`\sum_k p_k \bar\eta_k`, the same in whatever order the sites come.
+
+    Dividing the mean update by it leaves FedGS's direction without its larger step.
+
+    Args:
+        scales: number of steps and mean η of each site.
+    """
+    known = list(scales)
+    return math.fsum(steps * scale for steps, scale in known) / sum(steps for steps, _ in known)
 
 
 class ServerMomentum:
@@ -68,6 +83,8 @@ def aggregate(
     global_state: Mapping[str, Array],
     contributions: Iterable[Contribution],
     momentum: ServerMomentum | None = None,
+    *,
+    normalize: bool = False,
 ) -> dict[str, Any]:
     r"""New global state, from the old one and a round's contributions.
 
@@ -82,6 +99,7 @@ def aggregate(
         contributions: at least one; all with the same names, each known to the global state. What they leave out
             stays as it was.
         momentum: momentum of the server, kept by the caller between rounds.
+        normalize: divide the mean update by the step-weighted mean η, before momentum.
 
     Returns:
         Name to value, for each name of the global state, as tensor or array as it was there.
@@ -112,9 +130,11 @@ def aggregate(
         raise ValueError("There should be at least one contribution, got none.")
 
     state = dict(global_state)
+    divisor = mean_scale((item.steps, item.scale) for item in contributions) if normalize else 1.0
     for name, mean in total.drain():
         old = global_state[name]
         if name in parameters:
+            mean /= divisor
             step = momentum.apply(name, mean) if momentum else mean
             mean = _numpy(old) - step
         state[name] = _like(mean, old)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 from nvflare.apis.dxo import DXO, DataKind, MetaKey, from_shareable
@@ -18,14 +19,17 @@ from nvflare.app_common.app_event_type import AppEventType
 
 import flareseg
 from flareseg.errors import FlaresegError
-from flareseg.fedgs import ExactSum, ServerMomentum
+from flareseg.fedgs import ExactSum, ServerMomentum, mean_scale
 from flareseg.fedgs.exact import cast
-from flareseg.flare.keys import Header, Prop, job_task
+from flareseg.flare.keys import META_MEAN_SCALE, Header, Prop, job_task, run_folder
+from flareseg.flare.state import load_model, save_model, to_numpy
 from flareseg.flare.training import job_min_clients
-from flareseg.networks import build_network
+from flareseg.networks import build_network, local_names
 from flareseg.task import Task
 
 _REASON_LENGTH = 200
+_ROUNDING = 1e-9
+MOMENTUM_FILE = "momentum.pt"
 
 
 def plain(text: str) -> str:
@@ -51,7 +55,8 @@ class FedGSAggregator(Aggregator):
         self._parameters: frozenset[str] = frozenset()
         self._momentum = ServerMomentum(0.0)
         self._sum: ExactSum | None = None
-        self._accepted: dict[str, int] = {}
+        self._accepted: dict[str, tuple[int, float]] = {}  # site to steps and mean η
+        self._local: frozenset[str] = frozenset()
         self._closed = True
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
@@ -63,13 +68,29 @@ class FedGSAggregator(Aggregator):
                 self.system_panic(str(error), fl_ctx)
                 return
             self._task, self._digest = task, task.digest()
-            self._parameters = frozenset(name for name, _ in build_network(task).named_parameters())
+            network = build_network(task)
+            self._parameters = frozenset(name for name, _ in network.named_parameters())
+            self._local = local_names(network, task)
             self._momentum = ServerMomentum(task.aggregation.server_momentum)
         elif event_type == AppEventType.ROUND_STARTED:
             weights = fl_ctx.get_prop(AppConstants.GLOBAL_MODEL)[ModelLearnableKey.WEIGHTS]
+            shared = {name: value for name, value in weights.items() if name not in self._local}
             sites = len(fl_ctx.get_engine().get_clients())
             with self._lock:
-                self._sum, self._accepted, self._closed = ExactSum(weights, max(1, sites)), {}, False
+                self._sum, self._accepted, self._closed = ExactSum(shared, max(1, sites)), {}, False
+
+        elif event_type == AppEventType.AFTER_LEARNABLE_PERSIST and self._momentum.momentum:
+            about = {"round": fl_ctx.get_prop(AppConstants.CURRENT_ROUND), "task_digest": self._digest}
+            save_model(run_folder(fl_ctx) / MOMENTUM_FILE, self._momentum.state(), about)
+
+    def load_momentum(self, path: Path) -> None:
+        """Go on with the momentum of an earlier run, to the same bits as if it had not been interrupted.
+
+        Raises:
+            FlaresegError: the file is no momentum file.
+        """
+        velocity, _ = load_model(path)
+        self._momentum.load_state(to_numpy(velocity))
 
     def accept(self, shareable: Shareable, fl_ctx: FLContext) -> bool:
         """Add a contribution, or refuse it with a reason in the log and in the context."""
@@ -101,8 +122,12 @@ class FedGSAggregator(Aggregator):
                 fl_ctx,
             )
         else:
+            normalize = self._task is not None and self._task.fedgs and self._task.fedgs.normalize == "mean"
+            divisor = mean_scale(accepted.values()) if normalize else 1.0
             for name, change in total.drain():
-                step = self._momentum.apply(name, -change) if name in self._parameters else -change
+                step = -change
+                if name in self._parameters:
+                    step = self._momentum.apply(name, step / divisor)
                 weights[name] = cast(weights[name] - step, weights[name].dtype)
         stats = {
             AggregationStatsKey.ROUND: round_number,
@@ -136,11 +161,15 @@ class FedGSAggregator(Aggregator):
         dxo = from_shareable(shareable)
         if dxo.data_kind != DataKind.WEIGHT_DIFF or not isinstance(dxo.data, Mapping):
             raise ValueError(f"expected {DataKind.WEIGHT_DIFF}, found {dxo.data_kind}")
-        if not all(isinstance(value, np.ndarray) for value in dxo.data.values()):
+        if not all(isinstance(value, np.ndarray | np.generic) for value in dxo.data.values()):
             raise ValueError("expected NumPy arrays")
         steps = dxo.get_meta_prop(MetaKey.NUM_STEPS_CURRENT_ROUND)
         most = self._task.training.steps
         if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= most:
             raise ValueError(f"expected 1 to {most} steps, found {steps!r}")
+        scale = dxo.get_meta_prop(META_MEAN_SCALE)
+        low, high = self._task.fedgs.scale_range if self._task.fedgs else (1.0, 1.0)
+        if not isinstance(scale, float) or not low - _ROUNDING <= scale <= high + _ROUNDING:  # NaN is not
+            raise ValueError(f"expected a mean scale of {low:g} to {high:g}, found {scale!r}")
         self._sum.add(dxo.data, steps)
-        self._accepted[site] = steps
+        self._accepted[site] = steps, scale

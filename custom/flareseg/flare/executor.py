@@ -22,8 +22,8 @@ from nvflare.app_common.app_constant import AppConstants
 import flareseg
 from flareseg.data.site_data import SiteData
 from flareseg.errors import ErrorCode, FlaresegError
-from flareseg.flare.keys import METRIC_DICE, METRIC_SMALL_DICE, Header, TaskName, job_task
-from flareseg.flare.state import to_numpy, to_torch
+from flareseg.flare.keys import META_MEAN_SCALE, METRIC_DICE, METRIC_SMALL_DICE, Header, TaskName, job_task
+from flareseg.flare.state import load_model, save_model, to_numpy, to_torch
 from flareseg.learning.learner import Learner, Stopped
 from flareseg.learning.metrics import Scores
 from flareseg.networks.registry import State
@@ -95,10 +95,12 @@ class SegmentationExecutor(Executor):
         if round_number % training.validate_every == 0 or round_number == training.rounds - 1:
             scores = learner.validate(state, "validation", should_stop)
         result = learner.train(state, round_number, should_stop)
+        self._keep_local(learner, fl_ctx)
         self._local_model = {name: value.detach().cpu().clone() for name, value in learner.network.state_dict().items()}
         update = {name: -value for name, value in result.update.items()} | result.buffers
         dxo = DXO(DataKind.WEIGHT_DIFF, data=to_numpy(update))
         dxo.set_meta_prop(MetaKey.NUM_STEPS_CURRENT_ROUND, result.steps)
+        dxo.set_meta_prop(META_MEAN_SCALE, result.mean_scale)
         metrics = {} if scores is None else {METRIC_DICE: scores.mean, METRIC_SMALL_DICE: scores.small.mean}
         finite = {name: value for name, value in metrics.items() if value == value}
         if finite:
@@ -140,7 +142,9 @@ class SegmentationExecutor(Executor):
     def _submit_model(self, shareable: Shareable, fl_ctx: FLContext, should_stop: Callable[[], bool]) -> Shareable:
         if self._local_model is None:
             return make_reply(ReturnCode.EMPTY_RESULT)
-        return DXO(DataKind.WEIGHTS, data=to_numpy(self._local_model)).to_shareable()
+        own = self._get_learner(fl_ctx).local
+        shared = {name: value for name, value in self._local_model.items() if name not in own}
+        return DXO(DataKind.WEIGHTS, data=to_numpy(shared)).to_shareable()
 
     def _get_learner(self, fl_ctx: FLContext) -> Learner:
         if self._learner is None:
@@ -152,6 +156,9 @@ class SegmentationExecutor(Executor):
             torch.set_num_threads(site.threads)
             data = SiteData(task, site, cache=Path(workspace.get_root_dir()) / "cache")
             self._learner = Learner(task, data, fl_ctx.get_identity_name())
+            kept = self._local_file(fl_ctx)
+            if kept.is_file():
+                self._learner.local = load_model(kept)[0]
             counts = ", ".join(f"{len(data.volumes(s))} {s}" for s in ("training", "validation", "testing"))
             self.log_info(fl_ctx, f"data ready: {site.modality}, volumes: {counts}; device {self._learner.device}")
         return self._learner
@@ -170,6 +177,18 @@ class SegmentationExecutor(Executor):
                 "Submit the job again.",
                 code=ErrorCode.TASK_MISMATCH,
             )
+
+    @staticmethod
+    def _local_file(fl_ctx: FLContext) -> Path:
+        """Where this job's local parameters lie: outside its run folder, to be found again after a restart."""
+        workspace = fl_ctx.get_engine().get_workspace()
+        return Path(workspace.get_root_dir()) / "local_parameters" / f"{fl_ctx.get_job_id()}.pt"
+
+    def _keep_local(self, learner: Learner, fl_ctx: FLContext) -> None:
+        if learner.local:
+            path = self._local_file(fl_ctx)
+            path.parent.mkdir(exist_ok=True)
+            save_model(path, to_numpy(learner.local), {"task_digest": learner.task.digest()})
 
     @staticmethod
     def _check_scope(fl_ctx: FLContext) -> None:

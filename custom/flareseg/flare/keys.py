@@ -34,6 +34,7 @@ class TaskName:
     SUBMIT_MODEL = "submit_model"
 
 
+META_MEAN_SCALE = "mean_scale"
 METRIC_DICE = "val_dice"
 METRIC_SMALL_DICE = "val_small_dice"
 MODEL_LAST, MODEL_BEST, MODEL_BEST_SMALL = "last", "best", "best_small"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from scipy import ndimage
 
 from flareseg.fedgs import combine, size_deltas
-from flareseg.task import Task
+from flareseg.task import SmallTarget, Task
 
 
 class GradientScale:
@@ -33,10 +34,45 @@ class GradientScale:
         settings = self.task.fedgs
         if settings is None:
             return 1.0
+        if settings.constant is not None:
+            return settings.constant
         deltas = np.zeros(len(labels))
         for name, target in settings.targets.items():
             index = self.task.labels.index(name)
             if index in annotated:
-                mask = labels[:, index : index + 1]
-                deltas = np.maximum(deltas, size_deltas(mask, log_base=target.log_base, threshold=target.threshold))
+                deltas = np.maximum(deltas, target_deltas(labels[:, index : index + 1], spacing, target))
         return combine(deltas)
+
+
+def target_deltas(mask: np.ndarray, spacing: np.ndarray, target: SmallTarget) -> np.ndarray:
+    """δ of each image for one label.
+
+    Args:
+        mask: uint8 (B, 1, *spatial).
+        spacing: float32 (B, 3) in mm; 2D images lie in the plane of the first two axes.
+        target: what counts as small.
+
+    Returns:
+        float64 (B,), in [0, 1].
+    """
+    if target.target_size == "smallest_component":
+        mask = smallest_components(mask)
+    largest = target.largest_mm2 or target.largest_mm3
+    if largest is None:
+        return size_deltas(mask, log_base=target.log_base, threshold=target.threshold or 1.0)
+    dims = mask.ndim - 2
+    sizes = mask.reshape(len(mask), -1).sum(1) * np.prod(spacing[:, :dims].astype(np.float64), axis=1)
+    small = (sizes <= largest).reshape(-1, *[1] * (dims + 1))
+    return size_deltas(mask * small.astype(mask.dtype), log_base=target.log_base, threshold=1.0)
+
+
+def smallest_components(mask: np.ndarray) -> np.ndarray:
+    """Keep of each image its smallest connected part (neighbours by side, edge or corner), (B, 1, *spatial)."""
+    kept = np.zeros_like(mask)
+    structure = np.ones([3] * (mask.ndim - 2))
+    for image, result in zip(mask[:, 0], kept[:, 0], strict=True):
+        components, count = ndimage.label(image, structure=structure)
+        if count:
+            smallest = int(np.bincount(components.ravel())[1:].argmin()) + 1
+            result[...] = components == smallest
+    return kept

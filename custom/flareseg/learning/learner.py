@@ -22,7 +22,7 @@ from flareseg.learning.losses import MaskedLoss
 from flareseg.learning.metrics import Score, Scores, dice_by_size, dice_per_label
 from flareseg.learning.predict import Stopped, predict_logits
 from flareseg.learning.seeding import generator
-from flareseg.networks.registry import State, build_network
+from flareseg.networks.registry import State, build_network, local_names
 from flareseg.task import Task
 from flareseg.transforms import RandGIN
 
@@ -77,6 +77,8 @@ class Learner:
         if self.device.type == "cpu":
             torch.set_num_threads(data.site.threads)
         self.network = build_network(task).to(self.device)
+        self.local: State = {}  # this site's own values of what never leaves it; empty until it has trained
+        self._local_names = local_names(self.network, task)
         self.loss = MaskedLoss(task.loss, data.annotated)
         self.scale = GradientScale(task)
         # bfloat16 keeps float32's range: the small gradients of small lesions do not vanish as in float16.
@@ -88,8 +90,8 @@ class Learner:
     ) -> TrainingResult:
         """Train for the task's number of steps, from given weights.
 
-        The result depends on the weights, the task, the data, the site's name and the round, and on nothing that
-        happened before: a rerun on the CPU of one machine is the same to the last bit.
+        The result depends on the weights, the task, the data, the site's name, the round and :attr:`local`, and on
+        nothing else that happened before: a rerun on the CPU of one machine is the same to the last bit.
 
         Args:
             state: weights to start from.
@@ -102,6 +104,7 @@ class Learner:
         """
         started = time.perf_counter()
         settings = self.task.training
+        state = {**state, **self.local}
         self.network.load_state_dict(state)
         self.network.train()
         torch.manual_seed(int(generator(settings.seed, self.name, round_number, "network").integers(2**31)))
@@ -114,17 +117,17 @@ class Learner:
         for _ in range(settings.steps):
             if should_stop():
                 raise Stopped
-            images, labels, spacing = sampler.draw(settings.batch_size, sampling)
-            x = torch.from_numpy(images).to(self.device)
-            target = torch.from_numpy(labels).to(self.device)
+            batch = sampler.draw(settings.batch_size, sampling)
+            x = torch.from_numpy(batch.images).to(self.device)
+            target = torch.from_numpy(batch.labels).to(self.device)
             if gin is not None:
-                x = gin.apply_batch(x)
+                x = gin.apply_batch(x, volumes=batch.volumes)
             optimizer.zero_grad(set_to_none=True)
             with self._autocast:
                 logits = self.network(x)
             loss = self.loss(logits, target)
             loss.backward()
-            scale = self.scale(labels, spacing, self.data.annotated)
+            scale = self.scale(batch.labels, batch.spacing, self.data.annotated)
             cumulative.step(scale=scale)
             losses.append(loss.detach())
             scales.append(scale)
@@ -135,14 +138,13 @@ class Learner:
                 "Lower optimizer.lr, or look at the intensities with flareseg report --site.",
                 code=ErrorCode.DIVERGED,
             )
+        now = {name: value.detach().cpu() for name, value in self.network.state_dict().items()}
+        self.local = {name: now[name].clone() for name in self._local_names}
         names = [name for name, _ in self.network.named_parameters()]
+        updates = zip(names, cumulative.update(), strict=True)
         return TrainingResult(
-            update={name: value.cpu() for name, value in zip(names, cumulative.update(), strict=True)},
-            buffers={
-                name: value.detach().cpu() - state[name]
-                for name, value in self.network.named_buffers()
-                if name in state
-            },
+            update={name: value.cpu() for name, value in updates if name not in self.local},
+            buffers={name: value - state[name] for name, value in now.items() if name not in {*names, *self.local}},
             steps=cumulative.steps,
             loss=mean_loss,
             mean_scale=float(np.mean(scales)),
@@ -161,7 +163,7 @@ class Learner:
         Raises:
             Stopped: ``should_stop`` said so.
         """
-        self.network.load_state_dict(state)
+        self.network.load_state_dict({**state, **self.local})
         self.network.eval()
         annotated = self.data.annotated
         lesion = self.task.lesion
@@ -207,6 +209,7 @@ class Learner:
             kernel_sizes=settings.kernel_sizes,
             hidden_channels=settings.hidden_channels,
             layers=settings.layers,
+            clean_share=settings.clean_share,
         )
         gin.set_random_state(
             seed=int(generator(self.task.training.seed, self.name, round_number, "gin").integers(2**32))

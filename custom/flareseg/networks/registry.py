@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 
 import torch
 from monai.networks.nets import SegResNet, UNet
@@ -66,3 +67,18 @@ def build_network(task: Task) -> torch.nn.Module:
 def initial_state(task: Task) -> State:
     """Weights that a federation starts from: the same on every machine with the same PyTorch."""
     return {name: value.detach().clone() for name, value in build_network(task).state_dict().items()}
+
+
+def local_names(network: torch.nn.Module, task: Task) -> frozenset[str]:
+    """Names in the network's state that never leave a site.
+
+    They are what ``local_parameters`` matches and, with ``batch_norm: local``, everything of the batch normalisation
+    (FedBN: Li et al., "FedBN: Federated Learning on Non-IID Features via Local Batch Normalization", ICLR 2021).
+    """
+    names = list(network.state_dict())
+    local = {name for name in names if any(fnmatchcase(name, pattern) for pattern in task.local_parameters)}
+    if task.network.batch_norm == "local":
+        for prefix, module in network.named_modules():
+            if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+                local |= {f"{prefix}.{name}" for name in module.state_dict()}
+    return frozenset(local)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flareseg.task import Task
+from flareseg.task import SmallTarget, Task
 
 
 def gin_in_words(task: Task) -> str:
@@ -11,23 +11,37 @@ def gin_in_words(task: Task) -> str:
     if gin is None:
         return "Off: images are trained on as they are."
     low, high = gin.mixing
-    drawn = "for each sample" if gin.kernels == "per_sample" else "once for a batch"
+    drawn = {"per_sample": "for each sample", "per_batch": "once for a batch", "per_volume": "for each volume"}
+    clean = f" {gin.clean_share:.0%} of each batch stays clean." if gin.clean_share else ""
     return (
-        f"On: each sample is changed with probability {gin.probability:g}; random kernels drawn {drawn}, "
+        f"On: each sample is changed with probability {gin.probability:g}; random kernels drawn {drawn[gin.kernels]}, "
         f"{gin.layers} layers of {gin.hidden_channels} channels, kernel sizes {_listing(gin.kernel_sizes)}, "
-        f"mixing share between {low:g} and {high:g}."
+        f"mixing share between {low:g} and {high:g}.{clean}"
     )
 
 
 def fedgs_in_words(task: Task) -> str:
     """Say how FedGS is set."""
-    if task.fedgs is None:
+    fedgs = task.fedgs
+    if fedgs is None:
         return "Off: every training step counts the same (η = 1)."
-    targets = [
-        f"{label} (small from an inverse area of {target.threshold:g}, logarithm to base {target.log_base:g})"
-        for label, target in task.fedgs.targets.items()
-    ]
-    return f"On: steps whose batch holds a small target count up to three times. Targets: {', '.join(targets)}."
+    divided = " The mean update is divided by the mean η." if fedgs.normalize == "mean" else ""
+    if fedgs.constant is not None:
+        return f"Control: every training step counts {fedgs.constant:g} times.{divided}"
+    targets = [f"{label} ({_bound(target)})" for label, target in fedgs.targets.items()]
+    return (
+        f"On: steps whose batch holds a small target count up to three times. Targets: {', '.join(targets)}.{divided}"
+    )
+
+
+def _bound(target: SmallTarget) -> str:
+    if target.threshold is not None:
+        small = f"small from an inverse area of {target.threshold:g}"
+    else:
+        unit = "mm²" if target.largest_mm2 is not None else "mm³"
+        small = f"small up to {target.largest_mm2 or target.largest_mm3:g} {unit}"
+    part = ", of its smallest part" if target.target_size == "smallest_component" else ""
+    return f"{small}{part}, logarithm to base {target.log_base:g}"
 
 
 def training_in_words(task: Task) -> str:

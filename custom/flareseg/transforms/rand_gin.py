@@ -17,7 +17,7 @@ from torch import Tensor
 
 from flareseg.transforms.gin import gin
 
-MODES = ("per_sample", "per_batch")
+MODES = ("per_sample", "per_batch", "per_volume")
 
 
 class RandGIN(RandomizableTransform):
@@ -34,11 +34,12 @@ class RandGIN(RandomizableTransform):
     Args:
         prob: probability of each sample to be changed. The others stay as they are, to the last bit.
         mode: "per_sample" draws weights and shifts for each sample (Ouyang et al.), "per_batch" once for a batch
-            (FedGIN's code), which also gives the slices of a volume one look.
+            (FedGIN's code), "per_volume" once for each volume (2.5D: slices of one volume get one look).
         alpha: range of the mix, within [0, 1].
         kernel_sizes: odd sizes to draw from.
         hidden_channels: channels between the layers.
         layers: number of layers.
+        clean_share: share of each batch, rounded down, that stays as it is whatever ``prob`` says; in [0, 1).
 
     Raises:
         ValueError: when a setting is out of range.
@@ -54,7 +55,10 @@ class RandGIN(RandomizableTransform):
         kernel_sizes: Sequence[int] = (1, 3),
         hidden_channels: int = 2,
         layers: int = 4,
+        clean_share: float = 0.0,
     ) -> None:
+        if not 0 <= clean_share < 1:
+            raise ValueError(f"clean_share should be in [0, 1), got {clean_share}.")
         if not 0 <= prob <= 1:
             raise ValueError(f"prob should be in [0, 1], got {prob}.")
         if mode not in MODES:
@@ -73,6 +77,7 @@ class RandGIN(RandomizableTransform):
         self.kernel_sizes = tuple(kernel_sizes)
         self.hidden_channels = hidden_channels
         self.layers = layers
+        self.clean_share = clean_share
         self._chosen = np.zeros(0, dtype=np.int64)
         self._kernels: list[Tensor] = []
         self._shifts: list[Tensor] = []
@@ -85,10 +90,13 @@ class RandGIN(RandomizableTransform):
             data: shape of the batch, (B, C, \*spatial).
         """
         batch, channels, *spatial = data
-        self._chosen = np.flatnonzero(self.R.random_sample(batch) < self.prob)
+        chosen = self.R.random_sample(batch) < self.prob
+        if self.clean_share:
+            chosen[self.R.permutation(batch)[: int(self.clean_share * batch)]] = False
+        self._chosen = np.flatnonzero(chosen)
         self._do_transform = self._chosen.size > 0
         self._mix = _float(self.R.uniform(*self.alpha, size=batch))
-        networks = batch if self.mode == "per_sample" else 1
+        networks = 1 if self.mode == "per_batch" else batch
         widths = [channels, *[self.hidden_channels] * (self.layers - 1), channels]
         sizes = self.R.choice(self.kernel_sizes, self.layers)
         self._kernels, self._shifts = [], []
@@ -101,10 +109,23 @@ class RandGIN(RandomizableTransform):
         img = convert_to_tensor(img, track_meta=get_track_meta())
         return self.apply_batch(img.unsqueeze(0), randomize)[0]
 
-    def apply_batch(self, images: Tensor, randomize: bool = True) -> Tensor:
-        r"""Transform a batch, shape (B, C, \*spatial), on its device; ``images`` and its dtype stay as they are."""
+    def apply_batch(
+        self, images: Tensor, randomize: bool = True, volumes: Sequence[int] | np.ndarray | None = None
+    ) -> Tensor:
+        r"""Transform a batch on its device; ``images`` and its dtype stay as they are.
+
+        Args:
+            images: shape (B, C, \*spatial).
+            randomize: draw anew; else the last draws are used.
+            volumes: for "per_volume", which volume each sample is of, shape (B,); without it all are of one.
+
+        Raises:
+            ValueError: when ``volumes`` is not of the batch's length.
+        """
         if randomize:
             self.randomize(images.shape)
+            if self.mode == "per_volume":
+                self._share(np.zeros(len(images), dtype=int) if volumes is None else np.asarray(volumes), len(images))
         if not self._do_transform:
             return images
         plain = convert_to_tensor(images, track_meta=False)
@@ -112,12 +133,22 @@ class RandGIN(RandomizableTransform):
             result = gin(plain, self._kernels, self._shifts, self._mix)
         else:
             chosen = torch.from_numpy(self._chosen)
-            own = chosen if self.mode == "per_sample" else slice(None)
+            own = slice(None) if self.mode == "per_batch" else chosen
             kernels, shifts = ([draw[own] for draw in draws] for draws in (self._kernels, self._shifts))
             where = chosen.to(plain.device)
             changed = gin(plain.index_select(0, where), kernels, shifts, self._mix[chosen])
             result = plain.index_copy(0, where, changed)
         return convert_to_dst_type(result, images)[0]
+
+    def _share(self, volumes: np.ndarray, batch: int) -> None:
+        """Give each sample the network and mix of the first sample of its volume."""
+        if volumes.shape != (batch,):
+            raise ValueError(f"volumes should have shape ({batch},), got {volumes.shape}.")
+        _, first, inverse = np.unique(volumes, return_index=True, return_inverse=True)
+        of_volume = torch.from_numpy(first[inverse])
+        self._kernels = [kernel[of_volume] for kernel in self._kernels]
+        self._shifts = [shift[of_volume] for shift in self._shifts]
+        self._mix = self._mix[of_volume]
 
 
 class RandGINd(MapTransform, RandomizableTransform):

@@ -19,7 +19,8 @@ def volume(shape: tuple[int, int, int], voxel: tuple[int, int, int] | None = Non
 @pytest.mark.parametrize("shape", [(40, 30, 20), (10, 30, 5), (16, 16, 16)])
 def test_foreground_patches_hold_the_voxel(patch: tuple[int, ...], shape: tuple[int, int, int]) -> None:
     sampler = PatchSampler([volume(shape, (9, 3, 4))], patch, 1.0, [0, 1])
-    images, labels, spacing = sampler.draw(32, np.random.default_rng(0))
+    batch = sampler.draw(32, np.random.default_rng(0))
+    images, labels, spacing = batch.images, batch.labels, batch.spacing
     assert images.shape == (32, 1, *patch)
     assert labels.shape == (32, 2, *patch)
     assert spacing.shape == (32, 3)
@@ -28,7 +29,8 @@ def test_foreground_patches_hold_the_voxel(patch: tuple[int, ...], shape: tuple[
 
 def test_image_and_label_are_cut_at_the_same_place() -> None:
     one = volume((40, 30, 20), (9, 3, 4))
-    images, labels, _ = PatchSampler([one], (16, 16), 1.0, [1]).draw(16, np.random.default_rng(0))
+    batch = PatchSampler([one], (16, 16), 1.0, [1]).draw(16, np.random.default_rng(0))
+    images, labels = batch.images, batch.labels
     assert (images[labels[:, 1:] == 1] == one.image[0, 9, 3, 4]).all()
 
 
@@ -43,19 +45,19 @@ def test_labels_are_drawn_evenly_whatever_their_size() -> None:
         [np.argwhere(mask).astype(np.int32) for mask in label],
     )
     sampler = PatchSampler([big_and_small], (20, 20), 1.0, [0, 1])
-    _, labels, _ = sampler.draw(400, np.random.default_rng(0))
+    labels = sampler.draw(400, np.random.default_rng(0)).labels
     share = labels[:, 1].reshape(400, -1).any(1).mean()
     assert 0.42 < share < 0.58
 
 
 def test_unannotated_labels_are_no_foreground() -> None:
     sampler = PatchSampler([volume((64, 64, 20), (9, 3, 4))], (16, 16), 1.0, [0])
-    _, labels, _ = sampler.draw(64, np.random.default_rng(0))
+    labels = sampler.draw(64, np.random.default_rng(0)).labels
     assert labels[:, 1].reshape(64, -1).any(1).mean() < 0.5
 
 
 def test_the_same_seed_gives_the_same_batch() -> None:
     sampler = PatchSampler([volume((40, 30, 20), (9, 3, 4)), volume((32, 32, 8))], (16, 16), 0.5, [0, 1])
-    one, again, other = (sampler.draw(8, np.random.default_rng(seed))[0] for seed in (3, 3, 4))
+    one, again, other = (sampler.draw(8, np.random.default_rng(seed)).images for seed in (3, 3, 4))
     np.testing.assert_array_equal(one, again)
     assert (one != other).any()

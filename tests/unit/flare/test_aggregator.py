@@ -35,7 +35,9 @@ class Bench:
     def __init__(self, folder: Path, content: dict[str, Any], min_clients: int = 2) -> None:
         self.task = Task.model_validate(content)
         (folder / "task.yaml").write_text(yaml.safe_dump(content))
-        workspace = SimpleNamespace(get_app_config_dir=lambda job: str(folder))
+        workspace = SimpleNamespace(
+            get_app_config_dir=lambda job: str(folder), get_run_dir=lambda job: str(folder / job)
+        )
         self.panics: list[str] = []
         self.engine = SimpleNamespace(
             get_workspace=lambda: workspace,
@@ -79,8 +81,12 @@ class Bench:
             for name, value in self.state.items()
         }
 
-    def contribution(self, seed: int = 0, steps: Any = 3, of_round: int | None = None) -> Shareable:
-        dxo = DXO(DataKind.WEIGHT_DIFF, data=self.update(seed), meta={MetaKey.NUM_STEPS_CURRENT_ROUND: steps})
+    def contribution(self, seed: int = 0, steps: Any = 3, of_round: int | None = None, scale: Any = 1.5) -> Shareable:
+        dxo = DXO(
+            DataKind.WEIGHT_DIFF,
+            data=self.update(seed),
+            meta={MetaKey.NUM_STEPS_CURRENT_ROUND: steps, "mean_scale": scale},
+        )
         shareable = dxo.to_shareable()
         shareable.set_header(Header.VERSION, flareseg.__version__)
         shareable.set_header(Header.TASK_DIGEST, self.task.digest())
@@ -173,6 +179,10 @@ BAD: dict[str, tuple[Callable[[Bench], Shareable], str]] = {
     "steps missing": (lambda bench: bench.contribution(9, steps=None), "1 to 3 steps"),
     "earlier round": (lambda bench: bench.contribution(9, of_round=-1), "round -1, now is round 0"),
     "later round": (lambda bench: bench.contribution(9, of_round=1), "round 1, now is round 0"),
+    "no scale": (lambda bench: bench.contribution(9, scale=None), "mean scale of 1 to 3"),
+    "scale below": (lambda bench: bench.contribution(9, scale=0.5), "mean scale of 1 to 3"),
+    "scale above": (lambda bench: bench.contribution(9, scale=3.5), "mean scale of 1 to 3"),
+    "scale nan": (lambda bench: bench.contribution(9, scale=float("nan")), "mean scale of 1 to 3"),
     "no dxo": (lambda bench: _empty(bench), "not a valid DXO"),
     "other version": (_header(Header.VERSION, "0.0.0"), "made by flareseg 0.0.0"),
     "other task": (_header(Header.TASK_DIGEST, "x"), "another task.yaml"),
@@ -244,3 +254,62 @@ def test_momentum_goes_on_over_rounds_but_not_for_buffers(tmp_path: Path, task_c
     for name, first in changes[0].items():
         factor = 1.5 if name in parameters else 1.0
         np.testing.assert_allclose(changes[1][name], factor * first, rtol=1e-4, atol=1e-7)
+
+
+def test_normalize_divides_the_update_by_the_mean_scale_and_leaves_buffers(
+    tmp_path: Path, task_content: dict[str, Any]
+) -> None:
+    content = task_content | {"network": {"channels": [4, 8], "norm": "batch"}}
+    normalized = content | {"fedgs": {**content["fedgs"], "normalize": "mean"}}
+    got = []
+    for name, settings_ in (("plain", content), ("mean", normalized)):
+        (tmp_path / name).mkdir()
+        bench = Bench(tmp_path / name, settings_)
+        bench.accept("a", bench.contribution(0, steps=3, scale=2.0))
+        bench.accept("b", bench.contribution(1, steps=1, scale=1.0))
+        got.append({key: value - bench.state[key] for key, value in bench.aggregate().items()})
+    parameters = {name for name, _ in build_network(bench.task).named_parameters()}
+    for name, plain_change in got[0].items():
+        divisor = 1.75 if name in parameters else 1.0
+        np.testing.assert_allclose(got[1][name], plain_change / divisor, rtol=1e-4, atol=1e-6)
+
+
+def test_a_constant_is_the_only_scale_of_its_arm(tmp_path: Path, task_content: dict[str, Any]) -> None:
+    bench = Bench(tmp_path, task_content | {"fedgs": {"constant": 1.34}})
+    assert bench.accept("a", bench.contribution(scale=1.34))[0]
+    assert "mean scale of 1.34 to 1.34" in str(bench.accept("b", bench.contribution(scale=1.5))[1])
+
+
+def test_local_parameters_are_refused_and_stay_as_they_are(tmp_path: Path, task_content: dict[str, Any]) -> None:
+    content = task_content | {"network": {"channels": [4, 8], "norm": "batch", "batch_norm": "local"}}
+    bench = Bench(tmp_path, content, min_clients=1)
+    full = bench.contribution(0)
+    assert "unknown" in str(bench.accept("greedy", full)[1])
+    local = {name for name in bench.state if ".N." in name}
+    assert local
+    data = from_shareable(full).data
+    for name in local:
+        del data[name]
+    assert bench.accept("a", full) == (True, None)
+    for name, value in bench.aggregate().items():
+        assert (value is bench.state[name]) == (name in local)
+
+
+def test_momentum_goes_on_from_its_file_to_the_last_bit(tmp_path: Path, task_content: dict[str, Any]) -> None:
+    content = task_content | {"aggregation": {"server_momentum": 0.9}}
+    for name in ("unbroken", "broken"):
+        (tmp_path / name).mkdir()
+    unbroken = Bench(tmp_path / "unbroken", content, min_clients=1)
+    first = Bench(tmp_path / "broken", content, min_clients=1)
+    for bench in (unbroken, first):
+        bench.accept("a", bench.contribution(0))
+        bench.aggregate()
+        bench.aggregator.handle_event(AppEventType.AFTER_LEARNABLE_PERSIST, bench.context())
+    second = Bench(tmp_path / "broken", content, min_clients=1)
+    second.aggregator.load_momentum(tmp_path / "broken" / "job" / "flareseg" / "momentum.pt")
+    results = []
+    for bench in (unbroken, second):
+        bench.open(1)
+        bench.accept("a", bench.contribution(1))
+        results.append(bench.aggregate())
+    assert all(results[0][name].tobytes() == results[1][name].tobytes() for name in results[0])

@@ -139,3 +139,28 @@ def test_initial_weights_come_from_the_seed_alone(task: Task) -> None:
     assert torch.equal(before, torch.random.get_rng_state())
     torch.manual_seed(99)
     assert same(one, initial_state(task))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"network": {"channels": [4, 8], "norm": "batch", "batch_norm": "local"}}, {"local_parameters": ["*.bias"]}],
+    ids=["batch norm", "pattern"],
+)
+def test_local_parameters_stay_and_start_from_the_global_value(
+    task_content: dict[str, Any], site_file: Path, settings: dict[str, Any]
+) -> None:
+    task = Task.model_validate(task_content | settings)
+    one = learner(task, site_file)
+    state = initial_state(task)
+    assert one.local == {}
+    result = one.train(state, 0)
+    assert one.local
+    assert not one.local.keys() & (result.update.keys() | result.buffers.keys())
+    assert one.local.keys() | result.update.keys() | result.buffers.keys() == state.keys()
+    assert any(not torch.equal(value, state[name]) for name, value in one.local.items())
+    restarted = learner(task, site_file)
+    restarted.local = {name: value.clone() for name, value in one.local.items()}
+    assert same(restarted.train(state, 1).update, one.train(state, 1).update)
+    assert not same(learner(task, site_file).train(state, 1).update, restarted.train(state, 1).update)
+    one.validate(state)
+    assert same(one.local, {name: one.network.state_dict()[name] for name in one.local})

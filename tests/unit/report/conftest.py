@@ -19,7 +19,7 @@ TASK = Task.model_validate(
         "lesion": {"label": "lesion", "small_mm": 20},
         "training": {"rounds": 3, "seed": 7},
         "gin": {},
-        "fedgs": {"targets": {"lesion": {}}},
+        "fedgs": {"targets": {"lesion": {"threshold": 150}}},
     }
 )
 SITES = {"ct-a": "CT", "ct-b": "CT", "mr-a": "MR"}

@@ -79,7 +79,7 @@ def test_dictionary_transform_and_compose() -> None:
     ("setting", "message"),
     [
         ({"prob": 1.5}, "prob should be in .0, 1., got 1.5"),
-        ({"mode": "each"}, "mode should be one of per_sample, per_batch, got 'each'"),
+        ({"mode": "each"}, "mode should be one of per_sample, per_batch, per_volume, got 'each'"),
         ({"alpha": (0.5, 0.2)}, "alpha should be a range"),
         ({"kernel_sizes": (2,)}, "kernel_sizes should be odd"),
         ({"kernel_sizes": ()}, "kernel_sizes should be odd"),
@@ -90,3 +90,30 @@ def test_dictionary_transform_and_compose() -> None:
 def test_refuses(setting: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         RandGIN(**setting)
+
+
+def test_a_clean_share_of_the_batch_stays() -> None:
+    images = torch.rand(8, 1, 16, 16)
+    transform = RandGIN(clean_share=0.3).set_random_state(seed=0)
+    kept = []
+    for _ in range(20):
+        result = transform.apply_batch(images)
+        same = [torch.equal(one, other) for one, other in zip(images, result, strict=True)]
+        assert sum(same) == 2
+        kept.append(tuple(same))
+    assert len(set(kept)) > 5
+
+
+def test_slices_of_one_volume_get_one_look() -> None:
+    image = torch.rand(1, 1, 16, 16)
+    images = image.repeat(6, 1, 1, 1)
+    transform = RandGIN(mode="per_volume").set_random_state(seed=0)
+    result = transform.apply_batch(images, volumes=[7, 3, 7, 3, 3, 9])
+    for one, other in ((0, 2), (1, 3), (1, 4)):
+        torch.testing.assert_close(result[one], result[other], rtol=0, atol=1e-6)
+    for one, other in ((0, 1), (0, 5), (1, 5)):
+        assert (result[one] - result[other]).abs().max() > 1e-3
+    whole = transform.apply_batch(images)
+    torch.testing.assert_close(whole, whole[:1].expand_as(whole), rtol=0, atol=1e-6)
+    with pytest.raises(ValueError, match="volumes should have shape"):
+        transform.apply_batch(images, volumes=[1, 2])
