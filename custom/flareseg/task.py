@@ -48,6 +48,12 @@ class Network(Settings):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of features dropped in training."""
 
+    @model_validator(mode="after")
+    def _has_batch_norm(self) -> Network:
+        if self.batch_norm == "local" and (self.name != "unet" or self.norm != "batch"):
+            raise ValueError(f"batch_norm: local needs a unet with norm: batch, got {self.name} with {self.norm}")
+        return self
+
 
 class Loss(Settings):
     """Each label by itself (sigmoid), only labels that the site has annotated."""
@@ -150,6 +156,8 @@ class FedGS(Settings):
     def _one_way(self) -> FedGS:
         if bool(self.targets) == (self.constant is not None):
             raise ValueError("give either targets or constant")
+        if self.constant is not None and self.normalize == "mean":
+            raise ValueError("normalize: mean would undo a constant; for FedAvg set fedgs to null")
         return self
 
     @property

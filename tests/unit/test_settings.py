@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 import yaml
 
+from flareseg.cli.settings import rows
 from flareseg.errors import SettingsError
 from flareseg.settings import load_settings, set_key
-from flareseg.site import check_site_fits, load_site
+from flareseg.site import Site, check_site_fits, load_site
 from flareseg.task import Task, load_task
 
 JOBS = sorted((Path(__file__).parents[2] / "jobs").glob("*/app/config/task.yaml"))
@@ -38,6 +39,12 @@ def test_tasks_of_the_jobs_are_valid(path: Path) -> None:
         ({"fedgs": {"targets": {"tumour": {}}}}, ["tumour"]),
         ({"gin": {"mixing": [0.9, 0.1]}}, ["gin", "mixing should rise"]),
         ({"training": {"rounds": 0}}, ["training.rounds", "0"]),
+        ({"fedgs": {"constant": 1.3, "normalize": "mean"}}, ["would undo a constant"]),
+        ({"network": {"batch_norm": "local", "channels": [4, 8]}}, ["network", "needs a unet with norm: batch"]),
+        (
+            {"network": {"name": "segresnet", "batch_norm": "local", "norm": "batch", "channels": [8, 16]}},
+            ["batch_norm: local", "segresnet"],
+        ),
     ],
 )
 def test_a_wrong_task_is_refused_with_file_and_key(
@@ -65,6 +72,12 @@ def test_a_file_that_is_no_settings_file(tmp_path: Path, content: bytes | None, 
         path.write_bytes(content)
     with pytest.raises(SettingsError, match=words):
         load_task(path)
+
+
+def test_every_setting_has_a_meaning() -> None:
+    meanings = {key: meaning for model in (Task, Site) for key, _, meaning in rows(model)}
+    assert [key for key, meaning in meanings.items() if not meaning] == []
+    assert {"fedgs.targets.<name>.largest_mm3", "fedgs.constant", "local_parameters"} <= meanings.keys()
 
 
 def test_the_digest_follows_settings_not_writing(tmp_path: Path, task_content: dict[str, Any]) -> None:

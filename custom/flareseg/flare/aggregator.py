@@ -64,13 +64,13 @@ class FedGSAggregator(Aggregator):
         if event_type == EventType.START_RUN:
             try:
                 task = job_task(fl_ctx)
+                network = build_network(task)
+                self._local = local_names(network, task)
             except FlaresegError as error:
                 self.system_panic(str(error), fl_ctx)
                 return
             self._task, self._digest = task, task.digest()
-            network = build_network(task)
             self._parameters = frozenset(name for name, _ in network.named_parameters())
-            self._local = local_names(network, task)
             self._momentum = ServerMomentum(task.aggregation.server_momentum)
         elif event_type == AppEventType.ROUND_STARTED:
             weights = fl_ctx.get_prop(AppConstants.GLOBAL_MODEL)[ModelLearnableKey.WEIGHTS]

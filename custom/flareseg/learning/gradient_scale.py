@@ -62,7 +62,8 @@ def target_deltas(mask: np.ndarray, spacing: np.ndarray, target: SmallTarget) ->
         return size_deltas(mask, log_base=target.log_base, threshold=target.threshold or 1.0)
     dims = mask.ndim - 2
     sizes = mask.reshape(len(mask), -1).sum(1) * np.prod(spacing[:, :dims].astype(np.float64), axis=1)
-    small = (sizes <= largest).reshape(-1, *[1] * (dims + 1))
+    # A target of just the size is small, though float32 cannot hold its spacing.
+    small = (sizes <= largest * (1 + 1e-6)).reshape(-1, *[1] * (dims + 1))
     return size_deltas(mask * small.astype(mask.dtype), log_base=target.log_base, threshold=1.0)
 
 

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 import torch
 from monai.networks.nets import SegResNet, UNet
 
+from flareseg.errors import SettingsError
 from flareseg.task import Task
 
 State = dict[str, torch.Tensor]
@@ -74,11 +75,28 @@ def local_names(network: torch.nn.Module, task: Task) -> frozenset[str]:
 
     They are what ``local_parameters`` matches and, with ``batch_norm: local``, everything of the batch normalisation
     (FedBN: Li et al., "FedBN: Federated Learning on Non-IID Features via Local Batch Normalization", ICLR 2021).
+
+    Raises:
+        SettingsError: a pattern matches nothing, so that what it was meant for would be sent; or all parameters match.
     """
     names = list(network.state_dict())
-    local = {name for name in names if any(fnmatchcase(name, pattern) for pattern in task.local_parameters)}
+    local: set[str] = set()
+    for pattern in task.local_parameters:
+        matched = {name for name in names if fnmatchcase(name, pattern)}
+        if not matched:
+            raise SettingsError(
+                f"task.yaml: local_parameters: {pattern!r} matches nothing in {task.network.name}, whose names are "
+                f"such as {names[0]} and {names[-1]}.",
+                "Correct the pattern.",
+            )
+        local |= matched
     if task.network.batch_norm == "local":
         for prefix, module in network.named_modules():
             if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
                 local |= {f"{prefix}.{name}" for name in module.state_dict()}
+    if local.issuperset(name for name, _ in network.named_parameters()):
+        raise SettingsError(
+            "task.yaml: local_parameters: should leave a parameter to be shared, matches all.",
+            "Give narrower patterns.",
+        )
     return frozenset(local)

@@ -17,7 +17,7 @@ from flareseg.flare.state import load_model
 from flareseg.learning.metrics import dice_per_label
 from flareseg.learning.predict import predict_logits
 from flareseg.learning.seeding import generator
-from flareseg.networks.registry import build_network
+from flareseg.networks.registry import build_network, local_names
 from flareseg.site import Site
 from flareseg.task import GIN, Task
 from flareseg.transforms import RandGIN
@@ -74,9 +74,15 @@ def segment(task: Task, site: Site, model: Path, cases: Sequence[Case]) -> list[
 
     Raises:
         DataError: a case cannot be used.
-        FlaresegError: the model file cannot be used, or is of another task.
+        FlaresegError: the model file cannot be used, is of another task, or the task has local parameters.
     """
     network = build_network(task)
+    if local_names(network, task):
+        raise FlaresegError(
+            f"{model}: holds only what the sites share; task {task.name} has parameters that stay at each site.",
+            "There is no site report for such a task; read the scores of the run's report.",
+            code=ErrorCode.BAD_MODEL,
+        )
     try:
         network.load_state_dict(load_model(model)[0])
     except RuntimeError:

@@ -141,10 +141,12 @@ class RandGIN(RandomizableTransform):
         return convert_to_dst_type(result, images)[0]
 
     def _share(self, volumes: np.ndarray, batch: int) -> None:
-        """Give each sample the network and mix of the first sample of its volume."""
+        """Give each sample the choice, network and mix of the first sample of its volume."""
         if volumes.shape != (batch,):
             raise ValueError(f"volumes should have shape ({batch},), got {volumes.shape}.")
         _, first, inverse = np.unique(volumes, return_index=True, return_inverse=True)
+        self._chosen = np.flatnonzero(np.isin(first[inverse], self._chosen))
+        self._do_transform = self._chosen.size > 0
         of_volume = torch.from_numpy(first[inverse])
         self._kernels = [kernel[of_volume] for kernel in self._kernels]
         self._shifts = [shift[of_volume] for shift in self._shifts]

@@ -93,6 +93,56 @@ def test_adamw_written_out() -> None:
     np.testing.assert_allclose(parameter.detach().numpy(), w, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize("decay", [0.0, 0.05])
+def test_adam_written_out(decay: float) -> None:
+    """Adam in float64 NumPy, its decay part of the gradient, against a float32 run."""
+    rng = np.random.default_rng(0)
+    w = rng.standard_normal(50)
+    parameter = nn.Parameter(torch.from_numpy(w).float())
+    lr, b1, b2, eps = 1e-3, 0.9, 0.999, 1e-8
+    update = CumulativeUpdate(torch.optim.Adam([parameter], lr=lr, weight_decay=decay))
+    m, v, G = np.zeros(50), np.zeros(50), np.zeros(50)
+    for t in range(1, 31):
+        g = rng.standard_normal(50) + 0.5
+        parameter.grad = torch.from_numpy(g).float()
+        eta = 1 + t / 15
+        update.step(eta)
+        g = g + decay * w
+        m = b1 * m + (1 - b1) * g
+        v = b2 * v + (1 - b2) * g**2
+        d = lr * (m / (1 - b1**t)) / (np.sqrt(v / (1 - b2**t)) + eps)
+        w = w - d
+        G += eta * d
+    np.testing.assert_allclose(update.update()[0].numpy(), G, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(parameter.detach().numpy(), w, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("momentum", "dampening", "nesterov"), [(0.0, 0.0, False), (0.9, 0.0, False), (0.9, 0.3, False), (0.9, 0.0, True)]
+)
+def test_sgd_written_out(momentum: float, dampening: float, nesterov: bool) -> None:
+    """SGD in float64 NumPy, its decay part of the gradient, against a float32 run."""
+    rng = np.random.default_rng(0)
+    w = rng.standard_normal(50)
+    parameter = nn.Parameter(torch.from_numpy(w).float())
+    lr, decay = 1e-2, 0.05
+    options = {"momentum": momentum, "dampening": dampening, "nesterov": nesterov, "weight_decay": decay}
+    update = CumulativeUpdate(torch.optim.SGD([parameter], lr=lr, **options))
+    b, G = np.zeros(50), np.zeros(50)
+    for t in range(1, 31):
+        g = rng.standard_normal(50) + 0.5
+        parameter.grad = torch.from_numpy(g).float()
+        eta = 1 + t / 15
+        update.step(eta)
+        g = g + decay * w
+        b = g if t == 1 else momentum * b + (1 - dampening) * g
+        d = lr * ((g + momentum * b) if nesterov else b if momentum else g)
+        w = w - d
+        G += eta * d
+    np.testing.assert_allclose(update.update()[0].numpy(), G, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(parameter.detach().numpy(), w, rtol=1e-5, atol=1e-6)
+
+
 def test_tensors_larger_than_the_scratch(monkeypatch: pytest.MonkeyPatch) -> None:
     results = []
     for size in (1 << 16, 7):

@@ -78,3 +78,13 @@ def test_a_constant_scales_every_batch(task_content: dict[str, Any]) -> None:
 def test_wrong_settings_are_refused(task_content: dict[str, Any], fedgs: dict[str, Any], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         Task.model_validate(task_content | {"fedgs": fedgs})
+
+
+@pytest.mark.parametrize("size", [0.7, 0.9, 1.1, 1.3])
+def test_a_target_of_just_the_physical_bound_is_small(task_content: dict[str, Any], size: float) -> None:
+    """Spacing comes as float32, which holds none of these."""
+    content = task_content | {"fedgs": {"targets": {"lesion": {"largest_mm2": round(4 * size**2, 6)}}}}
+    labels = np.zeros((1, 3, 16, 16), dtype=np.uint8)
+    labels[0, 2, :2, :2] = 1
+    voxel = np.array([[size, size, 5.0]], dtype=np.float32)
+    assert GradientScale(Task.model_validate(content))(labels, voxel, [2]) > 1

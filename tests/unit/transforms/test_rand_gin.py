@@ -115,5 +115,9 @@ def test_slices_of_one_volume_get_one_look() -> None:
         assert (result[one] - result[other]).abs().max() > 1e-3
     whole = transform.apply_batch(images)
     torch.testing.assert_close(whole, whole[:1].expand_as(whole), rtol=0, atol=1e-6)
+    some = RandGIN(prob=0.5, mode="per_volume").set_random_state(seed=0)
+    changed = [(some.apply_batch(images, volumes=[0, 0, 0, 1, 1, 1]) != images).flatten(1).any(1) for _ in range(20)]
+    assert all(len(set(one[:3].tolist())) == 1 == len(set(one[3:].tolist())) for one in changed)
+    assert 5 < sum(int(one[0]) + int(one[3]) for one in changed) < 35
     with pytest.raises(ValueError, match="volumes should have shape"):
         transform.apply_batch(images, volumes=[1, 2])
