@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,9 +18,14 @@ from federation import PROJECT, REPOSITORY, tiny_changes, tiny_sites
 from flareseg.poc.processes import processes_of
 
 
-def start(folder: Path, **training: int) -> subprocess.Popen[str]:
-    """Start the command as a terminal would: in a process group of its own, with an empty home."""
+def start(folder: Path, spoil: str | None = None, **training: int) -> subprocess.Popen[str]:
+    """Start the command as a terminal would: in a process group of its own, with an empty home.
+
+    The site to spoil has no images.
+    """
     tiny_sites(folder / "sites")
+    if spoil:
+        shutil.rmtree(folder / "sites" / spoil / "images")
     (folder / "home").mkdir()
     command = [str(Path(sys.executable).parent / "flareseg"), "poc", "run", str(REPOSITORY / "jobs/fedgin-fedgs")]
     command += ["--data", str(folder / "sites"), "--workspace", str(folder / "run"), "--project", str(PROJECT)]
@@ -70,4 +76,15 @@ def test_ctrl_c_stops_everything(tmp_path: Path, moment: str) -> None:
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 130, output
     assert "Traceback" not in output
+    assert not processes_of(tmp_path / "run")
+
+
+def test_a_run_without_one_of_its_sites_exits_with_3_and_says_so(tmp_path: Path) -> None:
+    process = start(tmp_path, spoil="mr-a")
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 3, output
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert report["status"] == "subset"
+    assert "mr-a" in report["reason"]
+    assert "NO_DATA" in json.dumps(report["rounds"])
     assert not processes_of(tmp_path / "run")
