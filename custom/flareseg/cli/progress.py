@@ -17,6 +17,7 @@ class JobProgress:
     def __init__(self) -> None:
         self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
         self._told = -1
+        self._seen = False
         self._phase = ""
 
     def __enter__(self) -> JobProgress:
@@ -34,10 +35,11 @@ class JobProgress:
         """Show one look at the job: NVFlare's status and the run recorder's progress."""
         if not progress or not progress["rounds"]:
             waiting = {"SUBMITTED": "Waiting for the sites", "RUNNING": "The job's processes start"}.get(status, "")
-            if waiting and waiting != self._phase:
+            if waiting and waiting != self._phase and not self._seen:
                 self._phase = waiting
                 tell(waiting)
             return
+        self._seen = True
         done, total = progress["rounds_done"], progress["rounds_total"]
         finished = [item for item in progress["rounds"] if item["seconds"]]
         if self._live:

@@ -15,7 +15,7 @@ from nvflare.fuel.flare_api.flare_api import Session, new_secure_session
 from flareseg.errors import ErrorCode, FlaresegError
 
 _FINISHED = "FINISHED"
-_PATIENCE_SECONDS = 5.0
+_PATIENCE_SECONDS = 2.0
 
 
 @contextmanager
