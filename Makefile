@@ -43,3 +43,4 @@ clean:
 constraints:
 	echo "torch==2.13.0" | uv pip compile --universal --python-version 3.10 --extra dev pyproject.toml \
 		--no-annotate --no-header --constraint /dev/stdin --output-file constraints.txt
+	sed -i '1i # Every version the project is tested with, for Python 3.10 to 3.13. Made by: make constraints' constraints.txt
