@@ -11,6 +11,7 @@ from federation import PROJECT, Federation, tiny_sites
 from flareseg.poc.processes import processes_of
 from flareseg.poc.run import start_federation
 from flareseg.poc.workspace import PocWorkspace
+from secure_federation import SecureFederation
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -31,3 +32,15 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]
     finally:
         workspace.stop()
         assert not processes_of(workspace.poc)
+
+
+@pytest.fixture(scope="session")
+def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureFederation]:
+    """A provisioned federation over TLS: localhost, hospital-a, hospital-b and hospital-c, with small data."""
+    federation = SecureFederation(tmp_path_factory.mktemp("secure") / "run")
+    try:
+        federation.provision()
+        federation.start()
+        yield federation
+    finally:
+        federation.close()

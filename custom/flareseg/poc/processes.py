@@ -113,14 +113,15 @@ def choose_ports() -> tuple[tuple[int, int], list[str]]:
     """
     ports, messages = [], []
     for wanted in _DEFAULT_PORTS:
-        port = wanted if port_is_free(wanted) else _free_port()
+        port = wanted if port_is_free(wanted) else free_port()
         if port != wanted:
             messages.append(f"Port {wanted} is used by {port_owner(wanted)}; using {port} instead.")
         ports.append(port)
     return (ports[0], ports[1]), messages
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nothing listens on now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.bind(("", 0))
         return int(probe.getsockname()[1])
