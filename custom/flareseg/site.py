@@ -41,7 +41,9 @@ class DataSource(Settings):
     labels: str | None = None
     """Pattern of the labels."""
     datalist: str | None = None
-    """MONAI datalist with training, validation and testing."""
+    """MONAI datalist with training, validation and testing; a relative path is taken from root."""
+    label_root: Path | None = None
+    """Folder of the datalist's labels where it is not root: images stay where they are, labels were converted."""
     split: Split = Split()
     """Held-out cases."""
 
@@ -50,6 +52,8 @@ class DataSource(Settings):
         patterns = self.images is not None and self.labels is not None
         if patterns == (self.datalist is not None) or (self.images is None) != (self.labels is None):
             raise ValueError("give either images and labels (glob patterns) or datalist (a file)")
+        if patterns and self.label_root is not None:
+            raise ValueError("label_root goes with a datalist; patterns are taken from root")
         return self
 
 
@@ -89,15 +93,21 @@ class Site(Settings):
 
 
 def load_site(path: Path) -> Site:
-    """Read and check a ``site.yaml``; a relative ``data.root`` or ``cache`` is taken from the file's folder.
+    """Read and check a ``site.yaml``; relative folders are taken from the file's folder.
 
     Raises:
         SettingsError: naming the file, the key, what was expected and what was found.
     """
     site = load_settings(Site, path)
-    root = (path.parent / site.data.root.expanduser()).resolve()
-    cache = None if site.cache is None else (path.parent / site.cache.expanduser()).resolve()
-    return site.model_copy(update={"data": site.data.model_copy(update={"root": root}), "cache": cache})
+    folder = path.parent
+    data = site.data.model_copy(
+        update={"root": _absolute(folder, site.data.root), "label_root": _absolute(folder, site.data.label_root)}
+    )
+    return site.model_copy(update={"data": data, "cache": _absolute(folder, site.cache)})
+
+
+def _absolute(folder: Path, path: Path | None) -> Path | None:
+    return None if path is None else (folder / path.expanduser()).resolve()
 
 
 def check_site_fits(site: Site, task: Task, path: Path) -> None:

@@ -20,11 +20,12 @@ SPLITS: tuple[SplitName, ...] = ("training", "validation", "testing")
 
 @dataclass(frozen=True)
 class Case:
-    """One image with its label; ``name`` identifies it within the site and never leaves it."""
+    """One image with its label; ``name`` and ``patient`` identify it within the site and never leave it."""
 
     name: str
     image: Path
     label: Path
+    patient: str | None = None
 
 
 def load_cases(source: DataSource) -> dict[SplitName, list[Case]]:
@@ -40,10 +41,11 @@ def load_cases(source: DataSource) -> dict[SplitName, list[Case]]:
         DataError: the root is missing, nothing matches, an image has no label or a label no image, the datalist is
             not readable, or a path leaves the root.
     """
-    if not source.root.is_dir():
-        raise DataError(
-            f"{source.root}: no such folder.", "Set data.root in site.yaml to the data.", code=ErrorCode.NO_DATA
-        )
+    for key, root in (("root", source.root), ("label_root", source.label_root)):
+        if root is not None and not root.is_dir():
+            raise DataError(
+                f"{root}: no such folder.", f"Set data.{key} in site.yaml to the data.", code=ErrorCode.NO_DATA
+            )
     splits = _from_datalist(source) if source.datalist is not None else _from_patterns(source)
     if not splits["training"]:
         raise DataError(
@@ -112,7 +114,10 @@ def _from_datalist(source: DataSource) -> dict[SplitName, list[Case]]:
     path = source.root / str(source.datalist)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        entries = {split: [(entry["image"], entry["label"]) for entry in content.get(split, [])] for split in SPLITS}
+        entries = {
+            split: [(entry["image"], entry["label"], entry.get("patient")) for entry in content.get(split, [])]
+            for split in SPLITS
+        }
     except FileNotFoundError:
         raise DataError(
             f"{path}: no such file.", "Correct data.datalist in site.yaml.", code=ErrorCode.NO_DATA
@@ -123,23 +128,27 @@ def _from_datalist(source: DataSource) -> dict[SplitName, list[Case]]:
             'Expected {"training": [{"image": ..., "label": ...}], "validation": ..., "testing": ...}.',
             code=ErrorCode.NO_DATA,
         ) from None
-    return {split: [_entry(source.root, image, label) for image, label in pairs] for split, pairs in entries.items()}
+    label_root = source.label_root or source.root
+    return {
+        split: [
+            Case(image, _below(source.root, image, image), _below(label_root, label, image), patient)
+            for image, label, patient in found
+        ]
+        for split, found in entries.items()
+    }
 
 
-def _entry(root: Path, image: str, label: str) -> Case:
-    paths = []
-    for name in (image, label):
-        path = (root / name).resolve()
-        if not path.is_relative_to(root.resolve()):
-            raise DataError(
-                f"{path}: lies outside the data root {root}.", "Move it below the root.", code=ErrorCode.NO_DATA
-            )
-        if not path.is_file():
-            raise DataError(
-                f"{path}: no such file, but the datalist names it.",
-                "Add the file or correct the datalist.",
-                code=ErrorCode.NO_DATA,
-                case=image,
-            )
-        paths.append(path)
-    return Case(image, *paths)
+def _below(root: Path, name: str, case: str) -> Path:
+    path = (root / name).resolve()
+    if not path.is_relative_to(root.resolve()):
+        raise DataError(
+            f"{path}: lies outside the data root {root}.", "Move it below the root.", code=ErrorCode.NO_DATA, case=case
+        )
+    if not path.is_file():
+        raise DataError(
+            f"{path}: no such file, but the datalist names it.",
+            "Add the file or correct the datalist.",
+            code=ErrorCode.NO_DATA,
+            case=case,
+        )
+    return path

@@ -77,6 +77,8 @@ class SitePolicyBuilder(Builder):
         content = read_yaml(source)
         site = load_site(source)  # paths relative to the source's folder mean nothing in the kit
         content["data"]["root"] = str(site.data.root)
+        if site.data.label_root is not None:
+            content["data"]["label_root"] = str(site.data.label_root)
         if site.cache is not None:
             content["cache"] = str(site.cache)
         (local / SITE_FILE).write_text(yaml.safe_dump(content, sort_keys=False))

@@ -90,3 +90,26 @@ def test_split_is_a_partition_by_seed() -> None:
     assert {name: len(part) for name, part in one.items()} == {"training": 5, "validation": 2, "testing": 3}
     assert sorted(case.name for part in one.values() for case in part) == [case.name for case in cases]
     assert one == again != other
+
+
+def test_a_datalist_elsewhere_with_labels_below_their_own_root(tmp_path: Path) -> None:
+    images, prepared = tmp_path / "images", tmp_path / "prepared"
+    touch(images, "a.nii")
+    touch(prepared, "labels/a.nii")
+    entry = {"image": "a.nii", "label": "labels/a.nii", "patient": "p7"}
+    (prepared / "d.json").write_text(json.dumps({"training": [entry]}))
+    source = DataSource(root=images, label_root=prepared, datalist=str(prepared / "d.json"))
+    assert load_cases(source)["training"] == [Case("a.nii", images / "a.nii", prepared / "labels/a.nii", "p7")]
+    entry["label"] = "../images/a.nii"
+    (prepared / "d.json").write_text(json.dumps({"training": [entry]}))
+    with pytest.raises(DataError, match=f"outside the data root {prepared}"):
+        load_cases(source)
+    with pytest.raises(DataError, match="no such folder") as error:
+        load_cases(source.model_copy(update={"label_root": tmp_path / "none"}))
+    assert "data.label_root" in error.value.remedy
+
+
+def test_the_patient_is_optional(tmp_path: Path) -> None:
+    touch(tmp_path, "a.nii", "b.nii")
+    (tmp_path / "d.json").write_text(json.dumps({"training": [{"image": "a.nii", "label": "b.nii"}]}))
+    assert load_cases(DataSource(root=tmp_path, datalist="d.json"))["training"][0].patient is None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import io
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -11,11 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
-import numpy as np
 import yaml
-from numpy.typing import NDArray
 
+from flareseg.data.files import json_bytes, nifti_bytes, write_whole
 from flareseg.data.phantom.case import LABELS, PHANTOM_VERSION, Modality, make_case
 
 RECORD = "phantom.json"
@@ -24,6 +20,7 @@ UNFINISHED = "phantom.unfinished.json"
 # Fixed ranges of case numbers: a site's test cases stay the same whatever the number of its training cases.
 _FIRST_CASE = {"training": 0, "validation": 600, "testing": 800}
 _LAST_CASE = 1000
+_ORIGIN = f"flareseg phantom {PHANTOM_VERSION}"
 
 
 @dataclass(frozen=True)
@@ -95,21 +92,21 @@ def write_site(root: Path, site: PhantomSite, *, seed: int, progress: Callable[[
     }
     _refuse_to_mix(folder, record)
     if not (folder / RECORD).exists():
-        _write(folder / UNFINISHED, _json(record))
+        write_whole(folder / UNFINISHED, json_bytes(record))
     datalist: dict[str, list[dict[str, str]]] = {split: [] for split in _FIRST_CASE}
     for split, index in site.cases():
         entry = {kind.rstrip("s"): f"{kind}/case-{index:03d}.nii.gz" for kind in ("images", "labels")}
         datalist[split].append(entry)
         if not all((folder / path).exists() for path in entry.values()):
             image, labels, affine = make_case(seed, site.name, index, site.modality)
-            _write(folder / entry["image"], _nifti(image, affine))
-            _write(folder / entry["label"], _nifti(labels, affine))
+            write_whole(folder / entry["image"], nifti_bytes(image, affine, _ORIGIN))
+            write_whole(folder / entry["label"], nifti_bytes(labels, affine, _ORIGIN))
         if progress is not None:
             progress()
     data = {"root": str(folder), "datalist": "datalist.json"}
     description = {"modality": site.modality, "data": data, "labels": LABELS}
-    _write(folder / "datalist.json", _json(datalist))
-    _write(folder / "site.yaml", yaml.safe_dump(description, sort_keys=False, width=10**6).encode())
+    write_whole(folder / "datalist.json", json_bytes(datalist))
+    write_whole(folder / "site.yaml", yaml.safe_dump(description, sort_keys=False, width=10**6).encode())
     if (folder / UNFINISHED).exists():
         os.replace(folder / UNFINISHED, folder / RECORD)
     return folder
@@ -131,30 +128,3 @@ def _refuse_to_mix(folder: Path, record: dict[str, Any]) -> None:
             f"{folder} holds other data: found {found}, expected {record}. "
             "Remove the folder, or choose another one for the phantom."
         )
-
-
-def _json(content: object) -> bytes:
-    return (json.dumps(content, indent=2) + "\n").encode()
-
-
-def _nifti(array: NDArray[Any], affine: NDArray[np.float64]) -> bytes:
-    image = nib.Nifti1Image(array, affine)
-    image.set_qform(affine, code=1)
-    image.set_sform(affine, code=1)
-    image.header.set_xyzt_units("mm")
-    image.header["descrip"] = f"flareseg phantom {PHANTOM_VERSION}".encode()
-    packed = io.BytesIO()
-    # No name and no time in the header: the same case is the same bytes in every run.
-    with gzip.GzipFile(filename="", mode="wb", compresslevel=1, fileobj=packed, mtime=0) as stream:
-        stream.write(image.to_bytes())
-    return packed.getvalue()
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all; leave it alone if it already says so."""
-    if path.exists() and path.read_bytes() == content:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(content)
-    os.replace(part, path)
