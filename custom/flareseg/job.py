@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,4 +80,31 @@ def _read_json(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path}: is not JSON ({error}).", "Mend that line.") from None
     if not isinstance(content, dict):
         raise SettingsError(f"{path}: expected a JSON object, found {type(content).__name__}.", "Correct the file.")
+    _check_survives_submission(path, content)
     return content
+
+
+def _check_survives_submission(path: Path, content: dict[str, Any]) -> None:
+    """Refuse what ``nvflare job submit`` would change without a word.
+
+    NVFlare 2.9 rewrites each JSON of a job: it keeps only the group that holds the file's first plain value
+    (nvflare/tool/job/config/configer.py, get_root_index), and takes dots in a key for levels.
+    """
+    first = next(iter(content.values()), "")
+    if first and (isinstance(first, dict) or (isinstance(first, list) and isinstance(first[0], dict | list))):
+        raise SettingsError(
+            f"{path}: begins with the group {next(iter(content))!r}: nvflare job submit would drop all the rest.",
+            "Put a plain value, such as name or format_version, first.",
+        )
+    for key in _keys(content):
+        if "." in key:
+            raise SettingsError(
+                f"{path}: the key {key!r} has a dot: nvflare job submit would split it.", "Use a name without dots."
+            )
+
+
+def _keys(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        yield from node
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from _keys(child)
