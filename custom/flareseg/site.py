@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from flareseg.errors import SettingsError
-from flareseg.settings import Settings, load_settings
-from flareseg.task import Fraction, Modality, Task
+from flareseg.settings import Fraction, Settings, load_settings
+from flareseg.task import Modality, Task
 
 LabelValues = Annotated[tuple[int, ...], Field(min_length=1)]
 
@@ -74,7 +74,8 @@ class Site(Settings):
     data: DataSource
     """Where they are."""
     labels: dict[str, LabelValues | None]
-    """Each label of the task and the site's own value or values for it; null where it was never annotated."""
+    """Labels of the site's tasks and its own value or values for each; null where it was never annotated. Masks of RGB
+    frames are binary: 1 or 255."""
     intensity: Scale = Scale()
     """How images are scaled where they are not in HU or raw MR values."""
     cache: Path | None = None
@@ -90,6 +91,15 @@ class Site(Settings):
         if not isinstance(labels, dict):
             return labels
         return {name: (value,) if isinstance(value, int) else value for name, value in labels.items()}
+
+    @model_validator(mode="after")
+    def _binary_masks(self) -> Site:
+        values = {value for several in self.labels.values() for value in several or ()}
+        if self.modality == "RGB" and values - {1, 255}:
+            raise ValueError(f"labels: masks of RGB frames are binary: give 1 or 255, got {sorted(values)}")
+        if self.modality == "RGB" and self.intensity != Scale():
+            raise ValueError("intensity: is for CT and MR, RGB frames hold 0 to 255")
+        return self
 
 
 def load_site(path: Path) -> Site:
@@ -114,19 +124,22 @@ def check_site_fits(site: Site, task: Task, path: Path) -> None:
     """Check that a site can take part in a task.
 
     Raises:
-        SettingsError: the task does not know the site's modality, or site and task differ in their labels.
+        SettingsError: the task does not know the site's modality, or the site does not name or has not annotated the
+            task's labels. More labels than the task's are fine: one site.yaml serves several jobs.
     """
     if site.modality not in task.modalities:
         raise SettingsError(
             f"{path}: modality is {site.modality}, the task {task.name} takes {', '.join(sorted(task.modalities))}.",
             "Ask the lead for a job with this modality.",
         )
-    missing, unknown = sorted(set(task.labels) - set(site.labels)), sorted(set(site.labels) - set(task.labels))
-    if missing or unknown:
+    missing = sorted(set(task.labels) - set(site.labels))
+    if missing:
         raise SettingsError(
-            f"{path}: labels should name {', '.join(task.labels)}; missing: {', '.join(missing) or 'none'}, "
-            f"unknown: {', '.join(unknown) or 'none'}.",
+            f"{path}: labels should name {', '.join(task.labels)}; missing: {', '.join(missing)}.",
             "Add each missing label with the site's own values, or null where it was never annotated.",
         )
-    if all(values is None for values in site.labels.values()):
-        raise SettingsError(f"{path}: every label is null.", "A site needs at least one annotated label to train.")
+    if all(site.labels[name] is None for name in task.labels):
+        raise SettingsError(
+            f"{path}: every label of the task {task.name} is null.",
+            "A site needs at least one annotated label to train.",
+        )

@@ -9,11 +9,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from flareseg.settings import Settings, load_settings
+from flareseg.methods import GIN, FedGS
+from flareseg.settings import Fraction, Positive, Settings, load_settings
 
 Modality = Literal["CT", "MR", "RGB"]
-Positive = Annotated[float, Field(gt=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class Intensity(Settings):
@@ -96,76 +95,6 @@ class Training(Settings):
     """Sites score the incoming global model in every n-th round and in the last."""
 
 
-class GIN(Settings):
-    """Global Intensity Non-linear augmentation (Ouyang et al. 2023; FedGIN, arXiv 2508.05137); null for none."""
-
-    probability: Fraction = 1.0
-    """Probability of each sample to be changed."""
-    kernels: Literal["per_sample", "per_batch", "per_volume"] = "per_sample"
-    """Draw kernels for each sample (Ouyang et al.), once for a batch (FedGIN's code) or for each volume (2.5D)."""
-    clean_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Share of each batch, rounded down, that stays as it is."""
-    mixing: tuple[Fraction, Fraction] = (0.0, 1.0)
-    """Range of the share of the changed image in the result."""
-    kernel_sizes: Annotated[tuple[Literal[1, 3, 5], ...], Field(min_length=1)] = (1, 3)
-    """Sizes drawn from for each layer."""
-    hidden_channels: Annotated[int, Field(ge=1, le=16)] = 2
-    """Channels between the random layers."""
-    layers: Annotated[int, Field(ge=1, le=8)] = 4
-    """Number of random layers."""
-
-    @model_validator(mode="after")
-    def _ordered(self) -> GIN:
-        if self.mixing[0] > self.mixing[1]:
-            raise ValueError(f"mixing should rise, got {self.mixing[0]} and {self.mixing[1]}")
-        return self
-
-
-class SmallTarget(Settings):
-    """When an image counts as holding a small target of one label (FedGS, arXiv 2408.11701)."""
-
-    log_base: Annotated[float, Field(gt=1)] = 100.0
-    """Base l of the logarithm of the inverse area."""
-    threshold: Annotated[float, Field(gt=1)] | None = None
-    """Inverse area τ (voxels of the image by voxels of the target) from which a target is small; published."""
-    largest_mm2: Positive | None = None
-    """In place of threshold, for images of different spacing: area (mm²) up to which a target of a slice is small."""
-    largest_mm3: Positive | None = None
-    """The same for volumes: mm³."""
-    target_size: Literal["mask", "smallest_component"] = "mask"
-    """What is measured: all of the label in the image (published), or its smallest connected part."""
-
-    @model_validator(mode="after")
-    def _one_bound(self) -> SmallTarget:
-        if sum(bound is not None for bound in (self.threshold, self.largest_mm2, self.largest_mm3)) != 1:
-            raise ValueError("give one of threshold, largest_mm2 and largest_mm3")
-        return self
-
-
-class FedGS(Settings):
-    """Federated gradient scaling (arXiv 2408.11701); null for none: either targets or constant."""
-
-    targets: dict[str, SmallTarget] = Field(default_factory=dict)
-    """Small-target labels of the task; of an image with several the largest scale counts."""
-    constant: Positive | None = None
-    """Scale every step by this: the control for the larger step that FedGS makes."""
-    normalize: Literal["none", "mean"] = "none"
-    """mean divides the mean update by the step-weighted mean scale: its direction without the larger step."""
-
-    @model_validator(mode="after")
-    def _one_way(self) -> FedGS:
-        if bool(self.targets) == (self.constant is not None):
-            raise ValueError("give either targets or constant")
-        if self.constant is not None and self.normalize == "mean":
-            raise ValueError("normalize: mean would undo a constant; for FedAvg set fedgs to null")
-        return self
-
-    @property
-    def scale_range(self) -> tuple[float, float]:
-        """Between what the mean scale of a site's steps can lie."""
-        return (1.0, 3.0) if self.constant is None else (self.constant, self.constant)
-
-
 class Aggregation(Settings):
     """The server's arithmetic and patience."""
 
@@ -182,8 +111,26 @@ class LesionSize(Settings):
 
     label: str
     """Which label it is."""
-    small_mm: Positive = 20.0
+    small_mm: Positive | None = None
     """Targets below this equivalent diameter (mm) are small, the others large."""
+    small_px: Positive | None = None
+    """In place of small_mm for RGB frames, which have no mm: pixels."""
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> LesionSize:
+        if (self.small_mm is None) == (self.small_px is None):
+            raise ValueError("give either small_mm or, for RGB frames, small_px")
+        return self
+
+    @property
+    def small(self) -> float:
+        """The bound, in the unit of :attr:`unit`."""
+        return self.small_mm or self.small_px or 0.0
+
+    @property
+    def unit(self) -> str:
+        """Mm or px."""
+        return "px" if self.small_mm is None else "mm"
 
 
 class Task(Settings):
@@ -197,6 +144,8 @@ class Task(Settings):
     """Modalities that may take part (CT, MR, RGB), and their intensity normalisation."""
     spacing: Annotated[tuple[Positive | None, ...], Field(min_length=3, max_length=3)] = (None, None, None)
     """Voxel spacing in mm along R, A, S that images are resampled to; null keeps the image's own."""
+    resize: tuple[Annotated[int, Field(ge=16)], Annotated[int, Field(ge=16)]] | None = None
+    """RGB only: width and height in pixels that frames are resized to; null keeps the frame's own."""
     patch: Annotated[tuple[Annotated[int, Field(ge=16)], ...], Field(min_length=2, max_length=3)]
     """Voxels of a training sample: two numbers train on axial slices, three on volumes."""
     lesion: LesionSize | None = None
@@ -240,10 +189,28 @@ class Task(Settings):
             raise ValueError(
                 f"segresnet should have a multiple of 8 as its first channels, got {self.network.channels[0]}"
             )
+        self._check_pixels()
         factor = 2 ** (len(self.network.channels) - 1)
         if any(size % factor for size in self.patch):
             raise ValueError(f"patch should be a multiple of {factor} for {len(self.network.channels)} network levels")
         return self
+
+    def _check_pixels(self) -> None:
+        """Photographs are flat, have three channels and no mm."""
+        targets = self.fedgs.targets.values() if self.fedgs else ()
+        if "RGB" not in self.modalities:
+            if self.resize is not None or (self.lesion and self.lesion.small_px is not None):
+                raise ValueError("resize and lesion.small_px are for RGB frames; CT and MR have spacing and small_mm")
+        elif len(self.modalities) > 1:
+            raise ValueError("RGB, of three channels, should be the only modality")
+        elif self.spatial_dims != 2:
+            raise ValueError("RGB frames are flat: patch should be two numbers")
+        elif (
+            any(self.spacing)
+            or any(target.largest_mm2 for target in targets)
+            or (self.lesion and self.lesion.small_mm is not None)
+        ):
+            raise ValueError("RGB frames have no mm: use resize, threshold and small_px")
 
     @property
     def spatial_dims(self) -> int:

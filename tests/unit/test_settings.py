@@ -74,6 +74,44 @@ def test_a_file_that_is_no_settings_file(tmp_path: Path, content: bytes | None, 
         load_task(path)
 
 
+def test_one_site_file_serves_tasks_with_fewer_labels(tmp_path: Path, task: Task) -> None:
+    content = {
+        "modality": "CT",
+        "data": {"root": "x", "datalist": "d"},
+        "labels": {"liver": 1, "spleen": None, "lesion": 3, "heart": 4},
+    }
+    path = write(tmp_path / "site.yaml", content)
+    check_site_fits(load_site(path), task, path)
+
+
+RGB: dict[str, Any] = {
+    "name": "polyps",
+    "labels": ["polyp"],
+    "modalities": {"RGB": {"window": [0, 255]}},
+    "patch": [16, 16],
+    "network": {"channels": [4, 8]},
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"modalities": RGB["modalities"] | {"CT": {"window": [0, 1]}}}, "should be the only modality"),
+        ({"patch": [16, 16, 16]}, "patch should be two numbers"),
+        ({"spacing": [1, 1, None]}, "have no mm"),
+        ({"lesion": {"label": "polyp", "small_mm": 5}}, "have no mm"),
+        ({"lesion": {"label": "polyp", "small_mm": 5, "small_px": 5}}, "either small_mm or"),
+        ({"fedgs": {"targets": {"polyp": {"largest_mm2": 5}}}}, "have no mm"),
+        ({"modalities": {"CT": {"window": [0, 1]}}, "resize": [16, 16]}, "are for RGB frames"),
+        ({"modalities": {"CT": {"window": [0, 1]}}, "lesion": {"label": "polyp", "small_px": 5}}, "are for RGB frames"),
+    ],
+)
+def test_photographs_have_neither_mm_nor_depth(tmp_path: Path, change: dict[str, Any], words: str) -> None:
+    load_settings(Task, tmp_path / "task.yaml", RGB)
+    with pytest.raises(SettingsError, match=words):
+        load_settings(Task, tmp_path / "task.yaml", RGB | change)
+
+
 def test_every_setting_has_a_meaning() -> None:
     meanings = {key: meaning for model in (Task, Site) for key, _, meaning in rows(model)}
     assert [key for key, meaning in meanings.items() if not meaning] == []
@@ -114,10 +152,14 @@ def test_site_paths_are_taken_from_its_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"modality": "RGB"}, "takes CT, MR"),
+        ({"modality": "RGB", "labels": {"liver": 1}}, "takes CT, MR"),
         ({"labels": {"liver": 1, "spleen": 2}}, "missing: lesion"),
-        ({"labels": {"liver": 1, "spleen": 2, "lesion": 3, "heart": 4}}, "unknown: heart"),
-        ({"labels": {"liver": None, "spleen": None, "lesion": None}}, "every label is null"),
+        (
+            {"labels": {"liver": None, "spleen": None, "lesion": None, "heart": 4}},
+            "every label of the task tiny is null",
+        ),
+        ({"modality": "RGB", "labels": {"liver": 2}}, "binary: give 1 or 255"),
+        ({"modality": "RGB", "labels": {"liver": 1}, "intensity": {"slope": 2}}, "intensity: is for CT and MR"),
         ({"data": {"root": "x", "images": "*"}}, "either images and labels"),
         ({"data": {"root": "x", "datalist": "d", "images": "*", "labels": "*"}}, "either images and labels"),
         ({"extra": 1}, "extra: unknown key"),

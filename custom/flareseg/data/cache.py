@@ -28,7 +28,7 @@ class Volume:
     Attributes:
         image: float32 (C, X, Y, Z) in [0, 1], mapped from disk.
         label: uint8 (L, X, Y, Z), mapped from disk.
-        spacing: float32 (3,) in mm.
+        spacing: float32 (3,) in mm; in pixels for an RGB frame.
         foreground: for each label an int32 array (N, 3) of at most 1024 of its voxels, for sampling.
     """
 
@@ -59,6 +59,7 @@ class Cache:
             "labels": [(name, site.labels[name]) for name in task.labels],
             "intensity": task.modalities[site.modality].model_dump(mode="json"),
             "spacing": task.spacing,
+            "resize": task.resize,
             "scale": site.intensity.model_dump(mode="json"),
         }
         self._settings = json.dumps(shaping, sort_keys=True).encode()

@@ -1,4 +1,4 @@
-"""From a NIfTI pair to network input: RAS, the task's spacing, intensities in [0, 1], one mask per label."""
+"""From a NIfTI pair or an RGB frame to network input: the task's grid, intensities in [0, 1], one mask per label."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from nibabel.affines import voxel_sizes
 from nibabel.spatialimages import SpatialImage
 
 from flareseg.data.datalist import Case
+from flareseg.data.frames import read_frame
 from flareseg.errors import DataError, ErrorCode
 from flareseg.site import Site
 from flareseg.task import Intensity, Task
@@ -30,14 +31,18 @@ def preprocess(case: Case, task: Task, site: Site) -> tuple[np.ndarray, np.ndarr
         site: gives modality, label values and the scale of stored intensities.
 
     Returns:
-        image: float32 (C, X, Y, Z), values in [0, 1], axes towards R, A, S.
+        image: float32 (C, X, Y, Z), values in [0, 1], axes towards R, A, S; an RGB frame is (3, X, Y, 1).
         label: uint8 (L, X, Y, Z) of 0 and 1, in the order of the task's labels; all 0 where not annotated.
-        spacing: float32 (3,), voxel size in mm.
+        spacing: float32 (3,), voxel size in mm; of an RGB frame 1, so that its sizes are in pixels.
 
     Raises:
         DataError: a file is not readable or cut short, image and label differ in geometry, a label is not an integer
             mask, or the image holds no finite signal.
     """
+    if site.modality == "RGB":
+        pixels, inside = read_frame(case, task.resize)
+        masks = np.stack([inside if site.labels[name] is not None else np.zeros_like(inside) for name in task.labels])
+        return normalize(pixels, task.modalities["RGB"]), masks, np.ones(3, dtype=np.float32)
     image, label = _read(case.image, case), _read(case.label, case)
     if image.ndim != 3 or image.shape != label.shape:
         raise DataError(

@@ -8,7 +8,8 @@ import numpy as np
 from scipy import ndimage
 
 from flareseg.fedgs import combine, size_deltas
-from flareseg.task import SmallTarget, Task
+from flareseg.methods import SmallTarget
+from flareseg.task import Task
 
 
 class GradientScale:

@@ -179,7 +179,7 @@ class Learner:
             if lesion and self.task.labels.index(lesion.label) in annotated:
                 index = self.task.labels.index(lesion.label)
                 by_size.append(
-                    dice_by_size(prediction[index].numpy(), volume.label[index], volume.spacing, lesion.small_mm)
+                    dice_by_size(prediction[index].numpy(), volume.label[index], volume.spacing, lesion.small)
                 )
         return Scores(
             dice={

@@ -74,19 +74,18 @@ def dice_per_label(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tens
     return torch.where(empty, torch.nan, dice.float())
 
 
-def dice_by_size(
-    prediction: np.ndarray, target: np.ndarray, spacing: np.ndarray, small_mm: float
-) -> tuple[float, float]:
+def dice_by_size(prediction: np.ndarray, target: np.ndarray, spacing: np.ndarray, small: float) -> tuple[float, float]:
     """Dice of small and of large targets in one volume.
 
-    Targets are the connected components of the truth. A component is small if the ball of its volume has a diameter
-    below ``small_mm``. Each predicted voxel belongs to the nearest component, so it counts once.
+    Targets are the connected components of the truth. A component is small if the ball of its volume, or the disc of
+    its area where there is one slice alone, has a diameter below ``small``. Each predicted voxel belongs to the
+    nearest component, so it counts once.
 
     Args:
         prediction: (X, Y, Z) of 0 and 1.
         target: (X, Y, Z) of 0 and 1.
-        spacing: (3,) voxel size in mm.
-        small_mm: bound in mm.
+        spacing: (3,) voxel size in mm, or 1 for pixels.
+        small: bound in the same unit.
 
     Returns:
         Dice of small and of large targets, NaN where the volume has none of that size.
@@ -94,15 +93,19 @@ def dice_by_size(
     components, count = ndimage.label(target, structure=np.ones((3, 3, 3)))
     if count == 0:
         return math.nan, math.nan
-    volumes = np.bincount(components.ravel(), minlength=count + 1)[1:] * float(np.prod(spacing))
-    small = np.concatenate([[False], np.cbrt(6 * volumes / np.pi) < small_mm])
+    voxels = np.bincount(components.ravel(), minlength=count + 1)[1:].astype(np.float64)
+    if target.shape[2] == 1:
+        diameters = 2 * np.sqrt(voxels * float(np.prod(spacing[:2])) / np.pi)
+    else:
+        diameters = np.cbrt(6 * voxels * float(np.prod(spacing)) / np.pi)
+    is_small = np.concatenate([[False], diameters < small])
     nearest = ndimage.distance_transform_edt(
         components == 0, sampling=spacing, return_distances=False, return_indices=True
     )
     owner = components[tuple(nearest)]
     predicted = prediction.astype(bool)
     dice = []
-    for wanted in (small, ~small & (np.arange(count + 1) > 0)):
+    for wanted in (is_small, ~is_small & (np.arange(count + 1) > 0)):
         if not wanted.any():
             dice.append(math.nan)
             continue

@@ -30,7 +30,7 @@ def summary_table(facts: ReportFacts) -> Table:
     table.add_column("Modality")
     headings = ["Volumes", "Organs"]
     if facts.lesion:
-        headings += [_plain(facts.lesion).capitalize(), f"Small (< {facts.small_mm:g} mm)", "Large"]
+        headings += [_plain(facts.lesion).capitalize(), f"Small (< {facts.small_bound})", "Large"]
     for heading in headings:
         table.add_column(heading, justify="right")
     for row in facts.test_by_modality:

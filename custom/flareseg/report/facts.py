@@ -67,7 +67,7 @@ def report_facts(record: RunRecord) -> ReportFacts:
         labels=list(task.labels),
         organs=list(task.organs),
         lesion=task.lesion.label if task.lesion else None,
-        small_mm=task.lesion.small_mm if task.lesion else None,
+        small_bound=f"{task.lesion.small:g} {task.lesion.unit}" if task.lesion else None,
         sites=sites,
         test_by_modality=by_modality,
         test_by_site=by_site,

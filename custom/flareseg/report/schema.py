@@ -90,7 +90,7 @@ class ReportFacts(BaseModel):
     labels: list[str]
     organs: list[str]
     lesion: str | None
-    small_mm: float | None
+    small_bound: str | None
     sites: dict[str, str]
     test_by_modality: list[ScoreRow]
     test_by_site: list[ScoreRow]

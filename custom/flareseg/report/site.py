@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flareseg.methods import GIN
 from flareseg.report.overlays import LABEL_COLORS, slice_png
 from flareseg.report.page import render, write_text
 from flareseg.site import Site
-from flareseg.task import GIN, Task
+from flareseg.task import Task
 
 if TYPE_CHECKING:
     from flareseg.report.site_cases import Segmented
@@ -58,6 +59,7 @@ def write_site_report(task: Task, site: Site, model: Path, folder: Path, *, case
                     ],
                 }
             )
+    unit = "pixels" if site.modality == "RGB" else "ml"
     page = folder / f"{name}.html"
     text = render(
         "site.html.j2",
@@ -70,22 +72,23 @@ def write_site_report(task: Task, site: Site, model: Path, folder: Path, *, case
         labels=labels,
         unannotated=[label for label in task.labels if label not in labels],
         colors=[LABEL_COLORS[index % len(LABEL_COLORS)] for index in range(len(labels))],
-        volumes=[_shown(item) for item in volumes],
+        volumes=[_shown(item, unit) for item in volumes],
+        unit=unit,
         gin=gin,
     )
     write_text(page, text)
     return page
 
 
-def _shown(item: Segmented) -> dict[str, Any]:
-    milliliters = float(item.spacing.prod()) / 1000
+def _shown(item: Segmented, unit: str) -> dict[str, Any]:
+    voxel = float(item.spacing.prod()) / (1000 if unit == "ml" else 1)
     return {
         "name": item.name,
         "shape": " × ".join(map(str, item.image.shape[1:])),
         "spacing": " × ".join(f"{value:.2f}" for value in item.spacing),
         "dice": item.dice,
-        "truth_ml": [float(mask.sum()) * milliliters for mask in item.truth],
-        "predicted_ml": [float(mask.sum()) * milliliters for mask in item.prediction],
+        "truth_size": [float(mask.sum()) * voxel for mask in item.truth],
+        "predicted_size": [float(mask.sum()) * voxel for mask in item.prediction],
         "slices": [
             {
                 "number": number,

@@ -17,9 +17,10 @@ from flareseg.flare.state import load_model
 from flareseg.learning.metrics import dice_per_label
 from flareseg.learning.predict import predict_logits
 from flareseg.learning.seeding import generator
+from flareseg.methods import GIN
 from flareseg.networks.registry import build_network, local_names
 from flareseg.site import Site
-from flareseg.task import GIN, Task
+from flareseg.task import Task
 from flareseg.transforms import RandGIN
 
 SLICES = 4

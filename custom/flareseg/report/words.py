@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from flareseg.task import SmallTarget, Task
+from flareseg.methods import SmallTarget
+from flareseg.task import Task
 
 
 def gin_in_words(task: Task) -> str:

@@ -7,7 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from flareseg.learning.gradient_scale import GradientScale, smallest_components, target_deltas
-from flareseg.task import SmallTarget, Task
+from flareseg.methods import SmallTarget
+from flareseg.task import Task
 
 
 def delta(inverse_area: float, base: float = 100.0) -> float:
