@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 import flareseg
-from flareseg.cli import compare, data, job, poc, report, settings
+from flareseg.cli import compare, data, job, poc, report, settings, site
 from flareseg.cli.console import error_console
 from flareseg.errors import ErrorCode, ExitCode, FlaresegError
 
@@ -28,6 +28,7 @@ app = typer.Typer(
 app.add_typer(poc.app, name="poc")
 app.add_typer(data.app, name="data")
 app.add_typer(job.app, name="job")
+app.add_typer(site.app, name="site")
 app.command(name="compare", epilog=compare.EXAMPLES)(compare.compare)
 app.command(name="report", epilog=report.EXAMPLES)(report.report)
 app.command(name="settings", epilog=settings.EXAMPLES)(settings.settings)

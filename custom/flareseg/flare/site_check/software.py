@@ -1,0 +1,92 @@
+"""Versions beside the federation's, and NVFlare's own preflight check."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+import flareseg
+from flareseg.errors import SettingsError
+from flareseg.flare.site_check.kit import Kit
+from flareseg.flare.site_check.report import Check, Status, green, red, yellow
+from flareseg.poc.processes import processes_of
+
+VERSIONS = "versions.json"
+_MUST_BE_EQUAL = ("nvflare", "flareseg")
+_PREFLIGHT_SECONDS = 120
+
+
+def installed_versions() -> dict[str, str]:
+    """Versions of what decides whether sites understand each other; local parts such as +cpu are left out."""
+    found = {name: version(name).partition("+")[0] for name in ("nvflare", "torch", "monai")}
+    return {**found, "flareseg": flareseg.__version__}
+
+
+def write_versions(folder: Path) -> None:
+    """Write the federation's versions into a kit's ``local/``: those of the machine that provisions it.
+
+    A server has no way to tell its versions before a site joins. The project admin provisions with what the
+    federation is to run, and sends a new file when that changes.
+    """
+    (folder / VERSIONS).write_text(json.dumps(installed_versions(), indent=2) + "\n")
+
+
+def check_versions(kit: Kit) -> Check:
+    """Compare what is installed here with the kit's ``local/versions.json``."""
+    try:
+        wanted = kit.local_json(VERSIONS)
+    except SettingsError as error:
+        return red("versions", error.message, error.remedy)
+    return judge_versions(wanted, installed_versions())
+
+
+def judge_versions(wanted: Mapping[str, str], ours: Mapping[str, str]) -> Check:
+    """NVFlare and flareseg must be the federation's; another PyTorch or MONAI costs reproducibility only."""
+    said = ", ".join(f"{name} {number}" for name, number in ours.items())
+    if not wanted:
+        return yellow("versions", f"{said}; the kit does not say the federation's", "Ask the lead for the versions.")
+    differing = [name for name, number in wanted.items() if ours.get(name) != number]
+    if not differing:
+        return green("versions", f"{said}: as the federation's")
+    found = "; ".join(
+        f"{name} {ours.get(name, '(not installed)')}, the federation's is {wanted[name]}" for name in differing
+    )
+    remedy = "pip install " + " ".join(f"{name}=={wanted[name]}" for name in differing)
+    if any(name in _MUST_BE_EQUAL for name in differing):
+        return red("versions", found, remedy)
+    return yellow("versions", found, remedy)
+
+
+def check_preflight(kit: Kit, earlier_red: bool) -> Check:
+    """Run ``nvflare preflight-check``: it starts the site for some seconds, as ``start.sh`` would."""
+    name = "NVFlare preflight"
+    if processes_of(kit.folder):
+        return Check(name, Status.SKIPPED, "the site runs already")
+    if earlier_red:
+        return Check(name, Status.SKIPPED, "comes when the lines above are not red")
+    command = [sys.executable, "-m", "nvflare.cli", "preflight-check", "-p", str(kit.folder)]
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=_PREFLIGHT_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return red(name, f"did not end in {_PREFLIGHT_SECONDS} s", "Run nvflare preflight-check -p KIT and read it.")
+    if done.returncode == 0:
+        return green(name, "passed")
+    return red(name, _problem(done.stdout), f"Run nvflare preflight-check -p {kit.folder} and read it.")
+
+
+def _problem(output: str) -> str:
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in output.splitlines() if "|" in line]
+    problems = [row[1] for row in rows if len(row) == 3 and row[0] not in ("", "Checks") and row[1] != "PASSED"]
+    return "; ".join(problems) or "failed"
