@@ -1,71 +1,137 @@
-"""Kits made by ``nvflare provision`` carry each site's policy."""
+"""Kits made by ``nvflare provision`` from provisioning/project.yml carry each participant's policy and files."""
 
 from __future__ import annotations
 
+import configparser
 import json
 import os
+import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+from cryptography import x509
 
+import flareseg
 from federation import REPOSITORY
 from flareseg.flare.policy import CLASS_ALLOW_LIST
 from flareseg.settings import load_settings
 from flareseg.site import Site
 
+PROJECT = REPOSITORY / "provisioning/project.yml"
+SERVER = "flareseg.example.org"
+HOSPITALS = [f"hospital-{letter}" for letter in "abcde"]
+
 
 @pytest.fixture(scope="module")
 def kits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Kits of the consortium in provisioning/project.yml."""
+    """Kits of the consortium."""
     folder = tmp_path_factory.mktemp("provision")
-    command = [sys.executable, "-m", "nvflare.cli", "provision", "--force"]
+    command = [sys.executable, "-m", "nvflare.cli", "provision", "--force", "-p", str(PROJECT), "-w", str(folder)]
     subprocess.run(
-        [*command, "-p", str(REPOSITORY / "provisioning/project.yml"), "-w", str(folder)],
-        env=os.environ | {"HOME": str(folder)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=True,
+        command, env=os.environ | {"HOME": str(folder)}, stdin=subprocess.DEVNULL, capture_output=True, check=True
     )
     return folder / "flareseg" / "prod_00"
 
 
-@pytest.mark.parametrize("name", ["flareseg.example.org", "hospital-a", "hospital-b", "hospital-c"])
+def _json(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text())
+    return content
+
+
+def test_the_project_is_a_consortium_with_all_roles() -> None:
+    people = yaml.safe_load(PROJECT.read_text())["participants"]
+    sites = [item for item in people if item["type"] == "client"]
+    assert [item["name"] for item in sites] == HOSPITALS
+    assert len({item["org"] for item in sites}) == 5
+    assert {item["role"] for item in people if item["type"] == "admin"} == {
+        "project_admin",
+        "org_admin",
+        "lead",
+        "member",
+    }
+
+
+@pytest.mark.parametrize("name", [SERVER, *HOSPITALS])
 def test_every_kit_has_its_policy(kits: Path, name: str) -> None:
     local = kits / name / "local"
-    resources = json.loads((local / "resources.json.default").read_text())
+    resources = _json(local / "resources.json.default")
     assert resources["class_allow_list"] == list(CLASS_ALLOW_LIST)
+    assert not [entry for entry in CLASS_ALLOW_LIST if entry.endswith(".")], "a package, not a class"
     assert resources["class_list_enforcement_mode"] == "enforce"
-    permissions = json.loads((local / "authorization.json.default").read_text())["permissions"]
+    permissions = _json(local / "authorization.json.default")["permissions"]
     assert {rights["shell_commands"] for rights in permissions.values()} == {"none"}
     assert {rights["byoc"] for rights in permissions.values()} == {"none"}
-    assert json.loads((local / "privacy.json").read_text())["default_scope"] == "open"
+    assert _json(local / "privacy.json")["default_scope"] == "open"
+    assert not (local / "privacy.json.sample").exists()
 
 
-@pytest.mark.parametrize("name", ["hospital-a", "hospital-b", "hospital-c"])
+@pytest.mark.parametrize("name", HOSPITALS)
 def test_a_site_s_kit_keeps_logs_and_has_a_valid_sample(kits: Path, name: str) -> None:
     local = kits / name / "local"
-    resources = json.loads((local / "resources.json.default").read_text())
+    resources = _json(local / "resources.json.default")
     assert resources["allow_log_streaming"] is False
     assert "SiteLogStreamer" not in json.dumps(resources)
     assert load_settings(Site, local / "site.yaml.sample").modality == "CT"
 
 
-def test_every_participant_has_a_certificate_of_its_own(kits: Path) -> None:
-    certificates = {path.read_bytes() for path in kits.glob("*/startup/*.crt")}
-    assert len(certificates) == 8
+def test_nothing_of_the_server_is_stored_where_a_reboot_deletes_it(kits: Path) -> None:
+    resources = (kits / SERVER / "local" / "resources.json.default").read_text()
+    assert "/tmp" not in resources
+    assert '"store/jobs"' in resources
+    assert '"store/snapshots"' in resources
+
+
+@pytest.mark.parametrize("name", [SERVER, *HOSPITALS])
+def test_a_kit_says_in_three_commands_how_to_start(kits: Path, name: str) -> None:
+    text = (kits / name / "README.md").read_text()
+    (block,) = [part.split("```")[0] for part in text.split("```bash\n")[1:]]
+    install, check, start = block.splitlines()
+    assert install == f"python3 -m pip install flareseg-{flareseg.__version__}-py3-none-any.whl"
+    assert check == "flareseg site check"
+    assert (kits / name / start).is_file()
+    assert not (kits / name / "readme.txt").exists()
+
+
+def test_an_admin_s_kit_names_user_and_role(kits: Path) -> None:
+    text = (kits / "lead@hospital-a.example.org" / "README.md").read_text()
+    assert "`lead@hospital-a.example.org`; your role is lead." in text
+
+
+def test_the_systemd_unit_is_sound(kits: Path, tmp_path: Path) -> None:
+    unit = tmp_path / "flareseg@.service"
+    shutil.copyfile(kits / "hospital-a" / unit.name, unit)
+    parser = configparser.ConfigParser(strict=True, interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment, method-assign]
+    parser.read(unit)
+    assert parser["Service"]["ReadWritePaths"] == parser["Service"]["WorkingDirectory"] == "/opt/flareseg/%i"
+    subprocess.run(["/bin/sh", "-nc", parser["Service"]["ExecStart"].split("'")[1]], check=True)
+    if analyze := shutil.which("systemd-analyze"):
+        done = subprocess.run([analyze, "verify", str(unit)], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_certificates_are_each_participant_s_own_and_end_in_time(kits: Path) -> None:
+    paths = sorted(kits.glob("*/startup/*.crt"))
+    certificates = [x509.load_pem_x509_certificate(path.read_bytes()) for path in paths]
+    assert len({certificate.serial_number for certificate in certificates}) == len(paths) == 12
+    assert {(item.not_valid_after_utc - item.not_valid_before_utc).days for item in certificates} == {360}
+    root = x509.load_pem_x509_certificate((kits / SERVER / "startup" / "rootCA.pem").read_bytes())
+    assert (root.not_valid_after_utc - root.not_valid_before_utc).days == 3650
+    assert {path.stat().st_mode & 0o777 for path in kits.glob("*/startup/*.key")} == {0o600}
 
 
 def test_the_allow_list_names_classes_that_exist_and_jobs_use_no_other() -> None:
-    from importlib import import_module
-
     for name in CLASS_ALLOW_LIST:
         module, _, item = name.rpartition(".")
         assert isinstance(getattr(import_module(module), item), type)
     used: set[str] = set()
     for config in (REPOSITORY / "jobs").glob("*/app/config/config_fed_*.json"):
-        content = json.loads(config.read_text())
+        content = _json(config)
         parts = [*content.get("workflows", []), *content["components"]]
         parts += [item["executor"] for item in content.get("executors", [])]
         used |= {part["path"] for part in parts}

@@ -15,6 +15,7 @@ def test_a_job_of_the_lead_runs_at_every_site(secure: SecureFederation) -> None:
     record, _ = secure.run(tiny_changes())
     assert report_facts(record).status == "complete"
     assert [item.accepted for item in record.rounds] == [secure.site_names] * 2
+    assert list((secure.kit(secure.server) / "store" / "jobs").glob("*/data")), "the server keeps jobs in its kit"
 
 
 @pytest.mark.parametrize("role", ["project_admin", "org_admin", "lead", "member"])

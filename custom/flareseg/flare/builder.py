@@ -1,87 +1,74 @@
-"""Provisioning builder: puts each site's policy, and its data settings where known, into its own kit."""
+"""Provisioning builder: puts a site's policy, and what its operator needs, into its kit."""
 
 from __future__ import annotations
 
 import json
-import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from nvflare.lighter.ctx import ProvisionContext
 from nvflare.lighter.entity import Participant, Project
 from nvflare.lighter.spec import Builder
 
-from flareseg.errors import SettingsError
-from flareseg.flare.policy import AUTHORIZATION, CLASS_ALLOW_LIST, PRIVACY
-from flareseg.settings import read_yaml
-from flareseg.site import load_site
+from flareseg.flare.kit import SITE_FILE, write_readme, write_sample, write_site_file, write_unit
+from flareseg.flare.policy import PRIVACY, authorization
+from flareseg.flare.resources import client_resources, server_resources
 
 RESOURCES = "resources.json.default"
-SITE_FILE = "site.yaml"
-SAMPLE = Path(__file__).parent / "site.yaml.sample"
-NVFLARE_LAUNCHER = "nvflare.app_common.job_launcher.client_process_launcher.ClientProcessJobLauncher"
-LAUNCHER = "flareseg.flare.launcher.SiteJobLauncher"
+AUTHORIZATION_FILE = "authorization.json.default"
+PRIVACY_FILE = "privacy.json"
 
 
 class SitePolicyBuilder(Builder):
-    """Writes class allow-list, permissions and privacy scopes of every kit, and ``site.yaml`` of a client's.
+    """Writes class allow-list, permissions, privacy scopes, stores, README and systemd unit of every kit.
 
-    Nothing under ``startup/`` is touched: those files are signed. Works in ``nvflare poc prepare`` and in
-    ``nvflare provision``; stands after NVFlare's StaticFileBuilder in project.yml.
+    Nothing below ``startup/`` is touched. Works in ``nvflare poc prepare``, ``nvflare provision`` and ``nvflare
+    package``; stands after NVFlare's StaticFileBuilder in the project or participant file.
 
     Args:
         sites: folder with ``<site>/site.yaml`` for each client; without it the operator fills in a sample.
+        revoked: names of users who may do nothing any more, whatever their certificate says.
     """
 
-    def __init__(self, sites: str | None = None) -> None:
+    def __init__(self, sites: str | None = None, revoked: Sequence[str] = ()) -> None:
         self.sites = None if sites is None else Path(sites)
+        self.revoked = tuple(revoked)
 
     def build(self, project: Project, ctx: ProvisionContext) -> None:
-        """Write the files into each ``local/``."""
-        for participant in [project.get_server(), *project.get_clients()]:
-            local = Path(ctx.get_local_dir(participant))
-            self._restrict(local / RESOURCES)
-            _write_json(local / "authorization.json.default", AUTHORIZATION)
-            _write_json(local / "privacy.json", PRIVACY)
+        """Write the files into each kit."""
+        server = project.get_server()
+        self._build_participant(server, ctx, server_resources)
+        ports = " and ".join(str(port) for port in sorted({ctx["fed_learn_port"], ctx["admin_port"]}))
+        write_readme(_kit(server, ctx), name=server.name, kind="server", project=project.name, ports=ports)
         for client in project.get_clients():
-            local = Path(ctx.get_local_dir(client))
-            self._harden_client(local / RESOURCES)
-            self._describe(client, local)
+            self._build_participant(client, ctx, client_resources)
+            self._describe_data(client, ctx)
+            write_readme(_kit(client, ctx), name=client.name, kind="site", project=project.name)
+        for admin in project.get_admins():
+            facts = {"name": admin.name, "kind": "admin", "project": project.name, "role": admin.get_prop("role")}
+            write_readme(_kit(admin, ctx), **facts)
 
-    @staticmethod
-    def _restrict(path: Path) -> None:
-        resources = json.loads(path.read_text())
-        resources["class_allow_list"] = list(CLASS_ALLOW_LIST)
-        _write_json(path, resources)
+    def _build_participant(
+        self, participant: Participant, ctx: ProvisionContext, change: Callable[[dict[str, Any]], dict[str, Any]]
+    ) -> None:
+        local = Path(ctx.get_local_dir(participant))
+        resources = local / RESOURCES
+        _write_json(resources, change(json.loads(resources.read_text())))
+        _write_json(local / AUTHORIZATION_FILE, authorization(self.revoked))
+        _write_json(local / PRIVACY_FILE, PRIVACY)
+        write_unit(_kit(participant, ctx))
 
-    @staticmethod
-    def _harden_client(path: Path) -> None:
-        """Keep logs at the site, and let the job outlive a process that is killed there."""
-        resources = json.loads(path.read_text())
-        resources["allow_log_streaming"] = False
-        components = [item for item in resources["components"] if item["id"] != "site_log_streamer"]
-        for item in components:
-            if item["path"] == NVFLARE_LAUNCHER:
-                item["path"] = LAUNCHER
-        resources["components"] = components
-        _write_json(path, resources)
-
-    def _describe(self, client: Participant, local: Path) -> None:
+    def _describe_data(self, client: Participant, ctx: ProvisionContext) -> None:
+        local = Path(ctx.get_local_dir(client))
         if self.sites is None:
-            shutil.copyfile(SAMPLE, local / SAMPLE.name)
-            return
-        source = self.sites / client.name / SITE_FILE
-        if not source.is_file():
-            raise SettingsError(f"{source}: no such file.", f"Describe the data of {client.name} there.")
-        content = read_yaml(source)
-        site = load_site(source)  # paths relative to the source's folder mean nothing in the kit
-        content["data"]["root"] = str(site.data.root)
-        if site.data.label_root is not None:
-            content["data"]["label_root"] = str(site.data.label_root)
-        if site.cache is not None:
-            content["cache"] = str(site.cache)
-        (local / SITE_FILE).write_text(yaml.safe_dump(content, sort_keys=False))
+            write_sample(local)
+        else:
+            write_site_file(self.sites / client.name / SITE_FILE, local)
+
+
+def _kit(participant: Participant, ctx: ProvisionContext) -> Path:
+    return Path(ctx.get_ws_dir(participant))
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

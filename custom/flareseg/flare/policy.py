@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 CLASS_ALLOW_LIST = (
@@ -61,3 +62,19 @@ AUTHORIZATION: dict[str, Any] = {
     },
 }
 """A lead submits, an organisation's admin rules its own site, a member looks; nobody runs shell commands."""
+
+
+def authorization(revoked: Sequence[str] = ()) -> dict[str, Any]:
+    """The content of authorization.json.
+
+    Args:
+        revoked: names of users who may do nothing.
+    """
+    blocked = [f"not n:{name}" for name in revoked]
+    if not blocked:
+        return AUTHORIZATION
+    permissions = {
+        role: {right: granted if granted == "none" else [granted, *blocked] for right, granted in rights.items()}
+        for role, rights in AUTHORIZATION["permissions"].items()
+    }
+    return {**AUTHORIZATION, "permissions": permissions}

@@ -1,0 +1,56 @@
+"""What a kit's ``resources.json.default`` says otherwise than NVFlare's: each function makes one change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flareseg.flare.policy import CLASS_ALLOW_LIST
+
+Resources = dict[str, Any]
+
+_CLIENT_LAUNCHER = "flareseg.flare.launcher.SiteJobLauncher"
+_JOB_MANAGER = "flareseg.flare.stores.KitJobManager"
+_STORAGE = "flareseg.flare.stores.KitStorage"
+
+
+def server_resources(resources: Resources) -> Resources:
+    """NVFlare's resources of a server, changed."""
+    _allow_classes(resources)
+    _keep_stores_in_the_kit(resources)
+    return resources
+
+
+def client_resources(resources: Resources) -> Resources:
+    """NVFlare's resources of a site, changed."""
+    _allow_classes(resources)
+    _keep_logs(resources)
+    _outlive_killed_processes(resources)
+    return resources
+
+
+def component(resources: Resources, name: str) -> dict[str, Any]:
+    """The component with an id."""
+    return next(item for item in resources["components"] if item["id"] == name)
+
+
+def _allow_classes(resources: Resources) -> None:
+    resources["class_allow_list"] = list(CLASS_ALLOW_LIST)
+
+
+def _keep_logs(resources: Resources) -> None:
+    """No log of a site is streamed to the server, whatever a job asks."""
+    resources["allow_log_streaming"] = False
+    resources["components"].remove(component(resources, "site_log_streamer"))
+
+
+def _outlive_killed_processes(resources: Resources) -> None:
+    """A job process that is killed at one site does not end the job of all."""
+    component(resources, "process_launcher")["path"] = _CLIENT_LAUNCHER
+
+
+def _keep_stores_in_the_kit(resources: Resources) -> None:
+    """Jobs, results and snapshots survive a reboot."""
+    component(resources, "job_manager").update(path=_JOB_MANAGER, args={"uri_root": "store/jobs"})
+    storage = resources["snapshot_persistor"]["args"]["storage"]
+    storage["path"] = _STORAGE
+    storage["args"]["root_dir"] = "store/snapshots"
