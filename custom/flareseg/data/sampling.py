@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,16 +57,30 @@ class PatchSampler:
             size: number of patches B.
             rng: source of randomness; the same state gives the same batch.
         """
-        images, labels, spacing, numbers = [], [], [], []
-        for _ in range(size):
-            number = int(rng.integers(len(self.volumes)))
+        return self.cut((int(rng.integers(len(self.volumes))) for _ in range(size)), rng)
+
+    def cut(self, numbers: Iterable[int], rng: np.random.Generator) -> Batch:
+        """Draw a patch of each volume named, which may be none.
+
+        Args:
+            numbers: numbers of volumes.
+            rng: source of randomness.
+        """
+        images, labels, spacing, taken = [], [], [], []
+        for number in numbers:
             volume = self.volumes[number]
             corner = self._corner(volume, self.present[number], rng)
             images.append(self._cut(volume.image, corner))
             labels.append(self._cut(volume.label, corner))
             spacing.append(volume.spacing)
-            numbers.append(number)
-        return Batch(np.stack(images), np.stack(labels), np.stack(spacing), np.array(numbers))
+            taken.append(number)
+        if not taken:
+            image, label = (
+                np.zeros((0, len(array), *self.patch), array.dtype)
+                for array in (self.volumes[0].image, self.volumes[0].label)
+            )
+            return Batch(image, label, np.zeros((0, 3), np.float32), np.zeros(0, int))
+        return Batch(np.stack(images), np.stack(labels), np.stack(spacing), np.array(taken))
 
     def _corner(self, volume: Volume, present: Sequence[int], rng: np.random.Generator) -> list[int]:
         shape = volume.image.shape[1:]

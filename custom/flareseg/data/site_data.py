@@ -28,13 +28,22 @@ class SiteData:
         self.task = task
         self.site = site
         store = Cache(site.cache or cache, task, site)
+        cases = load_cases(site.data)
         self._volumes: dict[SplitName, list[Volume]] = {
-            split: [store.load(case) for case in cases] for split, cases in load_cases(site.data).items()
+            split: [store.load(case) for case in several] for split, several in cases.items()
         }
+        self._patients = {split: [case.patient or case.name for case in several] for split, several in cases.items()}
 
     def volumes(self, split: SplitName) -> list[Volume]:
         """The volumes of one split, in a fixed order."""
         return self._volumes[split]
+
+    def patients(self, split: SplitName) -> dict[str, list[int]]:
+        """For each patient of a split the numbers of its volumes; a case that names no patient is one of its own."""
+        numbers: dict[str, list[int]] = {}
+        for number, patient in enumerate(self._patients[split]):
+            numbers.setdefault(patient, []).append(number)
+        return numbers
 
     @property
     def annotated(self) -> list[int]:

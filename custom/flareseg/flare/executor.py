@@ -12,7 +12,7 @@ import torch
 from nvflare.apis.analytix import AnalyticsDataType
 from nvflare.apis.dxo import DXO, DataKind, MetaKey, from_shareable
 from nvflare.apis.executor import Executor
-from nvflare.apis.fl_constant import FLContextKey, ReturnCode
+from nvflare.apis.fl_constant import ReturnCode
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable, make_reply
 from nvflare.apis.signal import Signal
@@ -23,6 +23,7 @@ import flareseg
 from flareseg.data.site_data import SiteData
 from flareseg.errors import ErrorCode, FlaresegError
 from flareseg.flare.keys import META_MEAN_SCALE, METRIC_DICE, METRIC_SMALL_DICE, Header, TaskName, job_task
+from flareseg.flare.site_privacy import SitePrivacy
 from flareseg.flare.state import load_model, save_model, to_numpy, to_torch
 from flareseg.learning.learner import Learner, Stopped
 from flareseg.learning.metrics import Scores
@@ -42,6 +43,7 @@ class SegmentationExecutor(Executor):
     def __init__(self) -> None:
         super().__init__()
         self._salt = secrets.token_bytes(16)
+        self._privacy: SitePrivacy | None = None
         self._learner: Learner | None = None
         self._local_model: State | None = None
 
@@ -56,7 +58,8 @@ class SegmentationExecutor(Executor):
             return make_reply(ReturnCode.TASK_UNKNOWN)
         started = time.perf_counter()
         try:
-            self._check_scope(fl_ctx)
+            self._privacy = self._privacy or SitePrivacy.of(fl_ctx)
+            self._privacy.scope.check(job_task(fl_ctx))
             self._check_same(shareable, fl_ctx)
             result = tasks[task_name](shareable, fl_ctx, lambda: bool(abort_signal.triggered))
         except Stopped:
@@ -94,10 +97,12 @@ class SegmentationExecutor(Executor):
         scores: Scores | None = None
         if round_number % training.validate_every == 0 or round_number == training.rounds - 1:
             scores = learner.validate(state, "validation", should_stop)
+        privacy = self._site_privacy
+        privacy.begin_round(learner.task, learner.data)
         result = learner.train(state, round_number, should_stop)
         self._keep_local(learner, fl_ctx)
         self._local_model = {name: value.detach().cpu().clone() for name, value in learner.network.state_dict().items()}
-        update = {name: -value for name, value in result.update.items()} | result.buffers
+        update = privacy.protect({name: -value for name, value in result.update.items()} | result.buffers)
         dxo = DXO(DataKind.WEIGHT_DIFF, data=to_numpy(update))
         dxo.set_meta_prop(MetaKey.NUM_STEPS_CURRENT_ROUND, result.steps)
         dxo.set_meta_prop(META_MEAN_SCALE, result.mean_scale)
@@ -106,7 +111,9 @@ class SegmentationExecutor(Executor):
         if finite:
             dxo.set_meta_prop(MetaKey.INITIAL_METRICS, finite)
         self._stream(
-            {"train/loss": result.loss, "train/mean_scale": result.mean_scale}
+            ({} if result.loss is None else {"train/loss": result.loss})
+            | {"train/mean_scale": result.mean_scale}
+            | {f"privacy/{k}": float(v) for k, v in privacy.report().items() if k in ("clipped", "epsilon")}
             | {f"validation/{name}": value for name, value in finite.items()}
             | ({f"validation/dice_{k}": v.mean for k, v in scores.dice.items() if v.volumes} if scores else {}),
             round_number,
@@ -120,6 +127,7 @@ class SegmentationExecutor(Executor):
                 "mean_scale": result.mean_scale,
                 "training_seconds": result.seconds,
                 "modality": learner.data.site.modality,
+                "privacy": privacy.report(),
                 "scores": None if scores is None else scores.as_dict(),
             },
         )
@@ -140,11 +148,18 @@ class SegmentationExecutor(Executor):
         return reply
 
     def _submit_model(self, shareable: Shareable, fl_ctx: FLContext, should_stop: Callable[[], bool]) -> Shareable:
+        self._site_privacy.allow_local_model()
         if self._local_model is None:
             return make_reply(ReturnCode.EMPTY_RESULT)
         own = self._get_learner(fl_ctx).local
         shared = {name: value for name, value in self._local_model.items() if name not in own}
         return DXO(DataKind.WEIGHTS, data=to_numpy(shared)).to_shareable()
+
+    @property
+    def _site_privacy(self) -> SitePrivacy:
+        if self._privacy is None:
+            raise RuntimeError("the scope is read before any task")
+        return self._privacy
 
     def _get_learner(self, fl_ctx: FLContext) -> Learner:
         if self._learner is None:
@@ -155,7 +170,7 @@ class SegmentationExecutor(Executor):
             check_site_fits(site, task, path)
             torch.set_num_threads(site.threads)
             data = SiteData(task, site, cache=Path(workspace.get_root_dir()) / "cache")
-            self._learner = Learner(task, data, fl_ctx.get_identity_name())
+            self._learner = Learner(task, data, fl_ctx.get_identity_name(), self._site_privacy.differential)
             kept = self._local_file(fl_ctx)
             if kept.is_file():
                 self._learner.local = load_model(kept)[0]
@@ -189,22 +204,6 @@ class SegmentationExecutor(Executor):
             path = self._local_file(fl_ctx)
             path.parent.mkdir(exist_ok=True)
             save_model(path, to_numpy(learner.local), {"task_digest": learner.task.digest()})
-
-    @staticmethod
-    def _check_scope(fl_ctx: FLContext) -> None:
-        """Refuse where the privacy scope in force at this site is not the one that the job asks for.
-
-        The job picks the scope; without a privacy.json NVFlare would accept any and filter nothing.
-        """
-        asked = fl_ctx.get_prop(FLContextKey.JOB_SCOPE_NAME)
-        in_force = fl_ctx.get_prop(FLContextKey.EFFECTIVE_JOB_SCOPE_NAME)
-        if not asked or asked != in_force:
-            raise FlaresegError(
-                f"The job asks for the privacy scope {asked or '(none)'}, in force at this site is "
-                f"{in_force or '(none)'}.",
-                'Name a scope of local/privacy.json as "scope" in the job\'s meta.json.',
-                code=ErrorCode.SCOPE_MISMATCH,
-            )
 
     def _failure(self, error: FlaresegError, fl_ctx: FLContext) -> Shareable:
         case_id = None

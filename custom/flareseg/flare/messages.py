@@ -11,6 +11,7 @@ from flareseg.task import Modality
 
 Dice = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -35,6 +36,19 @@ class ScoresMessage(_Message):
     mean: Dice | None
 
 
+class PrivacyMessage(_Message):
+    """What the scope in force did in a round; ε is of all jobs at the site so far, at δ."""
+
+    scope: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")]
+    clipped: bool | None = None
+    epsilon: Positive | None = None
+    delta: Positive | None = None
+    budget: Positive | None = None
+    noise_multiplier: Positive | None = None
+    sample_rate: Positive | None = None
+    rounds_left: Annotated[int, Field(ge=0)] | None = None
+
+
 class SiteReport(_Message):
     """What comes with a result."""
 
@@ -44,6 +58,7 @@ class SiteReport(_Message):
     mean_scale: Number | None = None
     training_seconds: Seconds | None = None
     scores: ScoresMessage | None = None
+    privacy: PrivacyMessage | None = None
 
 
 class SiteError(_Message):

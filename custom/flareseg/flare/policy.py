@@ -21,10 +21,18 @@ CLASS_ALLOW_LIST = (
 )
 """Every class a job of ours builds, one by one; it replaces NVFlare's default list."""
 
-OPEN_SCOPE = "open"
-
-PRIVACY: dict[str, Any] = {"scopes": [{"name": OPEN_SCOPE, "properties": {}}], "default_scope": OPEN_SCOPE}
-"""One scope without filters; a job that asks for another is refused."""
+PRIVACY: dict[str, Any] = {
+    "scopes": [
+        {"name": "open", "properties": {}},
+        {"name": "clipped", "properties": {"max_norm": 5.0}},
+        {
+            "name": "dp",
+            "properties": {"epsilon": 8.0, "delta": 1e-5, "max_grad_norm": 1.0, "noise_multiplier": 1.0},
+        },
+    ],
+    "default_scope": "open",
+}
+"""The scopes of a kit, for the site to set (docs/privacy.md); a job that asks for another is refused."""
 
 _NOTHING = {"shell_commands": "none", "byoc": "none", "server-predeployed-flwr": "none"}
 

@@ -68,6 +68,7 @@ class RunRecord(BaseModel):
     finished: float | None = None
     status: Status = "running"
     reason: str = ""
+    ended_early: str = ""
     modalities: dict[str, str] = {}
     rounds: list[RoundRecord] = []
     models: dict[str, ModelNote] = {}

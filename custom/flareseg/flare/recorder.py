@@ -99,6 +99,12 @@ class RunRecorder(FLComponent):
         with self._lock:
             return site in self.current.accepted
 
+    def without_budget(self) -> list[str]:
+        """Accepted sites of the current round whose privacy budget has no room for another."""
+        with self._lock:
+            told = {site: report.privacy for site, report in self.current.sites.items()}
+            return sorted(site for site, privacy in told.items() if privacy and privacy.rounds_left == 0)
+
     def scores(self) -> dict[str, ScoresMessage]:
         """Scores that accepted sites sent in the current round, of the model that went out in it."""
         with self._lock:
@@ -230,9 +236,12 @@ class RunRecorder(FLComponent):
         done = sum(1 for item in record.rounds if item.seconds)
         everyone = set(record.evaluation.expected)
         evaluated = record.evaluation.winner is not None and record.evaluation.testing
-        if record.reason or done < record.task["training"]["rounds"] or not evaluated:
+        short = done < record.task["training"]["rounds"] and not record.ended_early
+        if record.reason or short or not evaluated:
             record.status = "failed"
             record.reason = record.reason or f"the job was stopped after {done} rounds"
+        elif record.ended_early:
+            record.status = "subset"
         elif all(item.whole for item in record.rounds) and set(record.evaluation.testing) == everyone:
             record.status = "complete"
         else:

@@ -9,6 +9,7 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.job_def import JobMetaKey
 from nvflare.apis.shareable import Shareable
 from nvflare.app_common.app_constant import AppConstants
+from nvflare.app_common.app_event_type import AppEventType
 from nvflare.app_common.workflows.scatter_and_gather import ScatterAndGather
 
 import flareseg
@@ -74,6 +75,22 @@ class SegmentationTraining(ScatterAndGather):
         self._train_timeout = task.aggregation.round_timeout
         self._recorder = self._engine.get_component(self.recorder_id)
         super().start_controller(fl_ctx)
+
+    def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
+        """End after a round whose sites have spent their privacy budget: what was learned is then scored."""
+        super().handle_event(event_type, fl_ctx)
+        if event_type != AppEventType.ROUND_DONE or self._current_round is None:
+            return
+        done = self._current_round + 1 - self._start_round
+        spent = self._recorder.without_budget()
+        if done < self._num_rounds and spent and len(self._recorder.current.accepted) - len(spent) < self._min_clients:
+            reason = (
+                f"ended after {self._current_round + 1} rounds: the privacy budget of {', '.join(spent)} is spent, and "
+                f"a round needs {self._min_clients} sites"
+            )
+            self.log_info(fl_ctx, reason)
+            self._recorder.record.ended_early = reason
+            self._num_rounds = done
 
     def _prepare_train_task_data(self, client_task: ClientTask, fl_ctx: FLContext) -> None:
         stamp(client_task.task.data, self._digest)

@@ -21,8 +21,10 @@ from flareseg.learning.gradient_scale import GradientScale
 from flareseg.learning.losses import MaskedLoss
 from flareseg.learning.metrics import Score, Scores, dice_by_size, dice_per_label
 from flareseg.learning.predict import Stopped, predict_logits
+from flareseg.learning.private_training import PoissonSampler, PrivateGradients
 from flareseg.learning.seeding import generator
 from flareseg.networks.registry import State, build_network, local_names
+from flareseg.privacy.scopes import DifferentialPrivacy
 from flareseg.task import Task
 from flareseg.transforms import RandGIN
 
@@ -39,7 +41,7 @@ class TrainingResult:
         update: G of FedGS for each parameter, float32: the scaled steps added up, to be subtracted.
         buffers: change of each buffer (batch-norm statistics).
         steps: optimiser steps done.
-        loss: mean loss over the steps.
+        loss: mean loss over the steps; None under differential privacy, which does not cover it.
         mean_scale: mean η over the steps; 1 without FedGS.
         seconds: wall time.
     """
@@ -47,7 +49,7 @@ class TrainingResult:
     update: State
     buffers: State
     steps: int
-    loss: float
+    loss: float | None
     mean_scale: float
     seconds: float
 
@@ -59,10 +61,12 @@ class Learner:
         task: what to learn and how.
         data: the site's prepared volumes.
         name: the site's name; part of every seed.
+        privacy: train with differential privacy, for which nothing may be foreseen: no draw follows from a seed then.
     """
 
-    def __init__(self, task: Task, data: SiteData, name: str) -> None:
+    def __init__(self, task: Task, data: SiteData, name: str, privacy: DifferentialPrivacy | None = None) -> None:
         self.task = task
+        self.privacy = privacy
         self.data = data
         self.name = name
         wanted = data.site.device
@@ -107,11 +111,17 @@ class Learner:
         state = {**state, **self.local}
         self.network.load_state_dict(state)
         self.network.train()
-        torch.manual_seed(int(generator(settings.seed, self.name, round_number, "network").integers(2**31)))
-        sampling = generator(settings.seed, self.name, round_number, "sampling")
+        torch.manual_seed(int(self._generator(round_number, "network").integers(2**31)))
+        sampling = self._generator(round_number, "sampling")
         gin = self._gin(round_number)
-        sampler = PatchSampler(self.data.volumes("training"), self.task.patch, settings.foreground, self.data.annotated)
         optimizer = self._optimizer(round_number)
+        patches = PatchSampler(self.data.volumes("training"), self.task.patch, settings.foreground, self.data.annotated)
+        sampler: PatchSampler | PoissonSampler = patches
+        private: PrivateGradients | None = None
+        if self.privacy is not None:
+            sampler = PoissonSampler(patches, list(self.data.patients("training").values()))
+            expected = sampler.expected(settings.batch_size)
+            private = PrivateGradients(self.network, optimizer, self.loss, self.privacy, expected)
         cumulative = CumulativeUpdate(optimizer)
         losses, scales = [], []
         for _ in range(settings.steps):
@@ -120,19 +130,23 @@ class Learner:
             batch = sampler.draw(settings.batch_size, sampling)
             x = torch.from_numpy(batch.images).to(self.device)
             target = torch.from_numpy(batch.labels).to(self.device)
-            if gin is not None:
+            if gin is not None and len(x):
                 x = gin.apply_batch(x, volumes=batch.volumes)
             optimizer.zero_grad(set_to_none=True)
-            with self._autocast:
-                logits = self.network(x)
-            loss = self.loss(logits, target)
-            loss.backward()
+            if private is not None:
+                with self._autocast:
+                    private.backward(x, target)
+            else:
+                with self._autocast:
+                    logits = self.network(x)
+                loss = self.loss(logits, target)
+                loss.backward()
+                losses.append(loss.detach())
             scale = self.scale(batch.labels, batch.spacing, self.data.annotated)
             cumulative.step(scale=scale)
-            losses.append(loss.detach())
             scales.append(scale)
-        mean_loss = float(torch.stack(losses).mean())
-        if not math.isfinite(mean_loss):
+        mean_loss = float(torch.stack(losses).mean()) if losses else None
+        if mean_loss is not None and not math.isfinite(mean_loss):
             raise FlaresegError(
                 f"The training loss of round {round_number} is {mean_loss}.",
                 "Lower optimizer.lr, or look at the intensities with flareseg report --site.",
@@ -211,10 +225,15 @@ class Learner:
             layers=settings.layers,
             clean_share=settings.clean_share,
         )
-        gin.set_random_state(
-            seed=int(generator(self.task.training.seed, self.name, round_number, "gin").integers(2**32))
-        )
-        return gin
+        if self.privacy is not None:
+            return gin.set_random_state(state=np.random.RandomState(np.random.MT19937()))
+        return gin.set_random_state(seed=int(self._generator(round_number, "gin").integers(2**32)))
+
+    def _generator(self, round_number: int, purpose: str) -> np.random.Generator:
+        """A stream that a rerun finds again; under differential privacy one that nobody does."""
+        if self.privacy is not None:
+            return np.random.default_rng()
+        return generator(self.task.training.seed, self.name, round_number, purpose)
 
     def _optimizer(self, round_number: int) -> torch.optim.Optimizer:
         settings = self.task.optimizer

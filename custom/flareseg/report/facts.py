@@ -102,7 +102,8 @@ def _reason(record: RunRecord, missing: Sequence[Shortfall]) -> str:
             f"The run was never finished: its record ends after {done} of {record.task['training']['rounds']} rounds "
             "and still says running."
         )
-    return record.reason or ("" if record.status == "complete" else subset_reason(missing))
+    early = f"The training {record.ended_early}." if record.ended_early else ""
+    return record.reason or ("" if record.status == "complete" else f"{early} {subset_reason(missing)}".strip())
 
 
 def _test_scores(

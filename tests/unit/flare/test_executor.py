@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from nvflare.apis.dxo import DXO, DataKind, MetaKey, from_shareable
-from nvflare.apis.fl_constant import FLContextKey, ReservedKey
+from nvflare.apis.fl_constant import FLContextKey, ReservedKey, ReturnCode
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
@@ -17,6 +19,7 @@ from nvflare.app_common.app_constant import AppConstants
 import flareseg
 from flareseg.flare.executor import SegmentationExecutor
 from flareseg.flare.keys import META_MEAN_SCALE, Header, TaskName
+from flareseg.flare.messages import SiteReport
 from flareseg.flare.state import to_numpy
 from flareseg.networks import build_network, initial_state, local_names
 from flareseg.task import Task
@@ -38,10 +41,18 @@ class Site:
         )
         self.context = FLContext()
         for key, value in {
-            ReservedKey.ENGINE: SimpleNamespace(get_workspace=lambda: workspace),
+            ReservedKey.ENGINE: SimpleNamespace(get_workspace=lambda: workspace, fire_event=lambda *event: None),
             ReservedKey.IDENTITY_NAME: "ct-a",
             FLContextKey.JOB_SCOPE_NAME: "open",
             FLContextKey.EFFECTIVE_JOB_SCOPE_NAME: "open",
+        }.items():
+            self.context.set_prop(key, value)
+
+    def scope(self, name: str, **properties: Any) -> None:
+        for key, value in {
+            FLContextKey.JOB_SCOPE_NAME: name,
+            FLContextKey.EFFECTIVE_JOB_SCOPE_NAME: name,
+            FLContextKey.SCOPE_PROPERTIES: properties,
         }.items():
             self.context.set_prop(key, value)
 
@@ -99,3 +110,89 @@ def test_a_restarted_site_finds_its_local_parameters_in_the_same_job_alone(site:
     assert second_round(SegmentationExecutor(), "one") == want
     assert second_round(SegmentationExecutor(), "two") != want
     assert len(site.kept()) == 2
+
+
+DP = {"epsilon": 8.0, "delta": 1e-5, "max_grad_norm": 1.0, "noise_multiplier": 5.0}
+
+
+@pytest.fixture
+def private_site(tmp_path: Path, task_content: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Site:
+    monkeypatch.setattr(SegmentationExecutor, "_stream", lambda self, values, *rest: self.__dict__.update(told=values))
+    site = Site(tmp_path, task_content | {"fedgs": None})
+    site.scope("dp", **DP)
+    return site
+
+
+def test_a_private_site_tells_epsilon_and_nothing_of_its_training_cases(private_site: Site) -> None:
+    executor = SegmentationExecutor()
+    reply = private_site.ask(executor, TaskName.TRAIN)
+    report = reply.get_header(Header.REPORT)
+    assert report["loss"] is None
+    assert "train/loss" not in vars(executor)["told"]
+    assert vars(executor)["told"]["privacy/epsilon"] == report["privacy"]["epsilon"] > 0
+    assert report["privacy"]["rounds_left"] > 0
+    assert SiteReport.model_validate(report).privacy is not None
+    assert from_shareable(reply).get_meta_prop(META_MEAN_SCALE) == 1.0
+
+
+def test_the_budget_of_a_site_ends_training_there_also_for_the_next_job(private_site: Site) -> None:
+    private_site.scope("dp", **DP | {"noise_multiplier": 1.5})
+    executor, answers = SegmentationExecutor(), []
+    for number in range(20):
+        reply = private_site.ask(executor, TaskName.TRAIN, number)
+        answers.append(reply)
+        if reply.get_return_code() != ReturnCode.OK:
+            break
+    assert 1 < len(answers) < 20
+    assert [answer.get_header(Header.REPORT)["privacy"]["rounds_left"] for answer in answers[:-1]] == list(
+        reversed(range(len(answers) - 1))
+    )
+    assert answers[-1].get_header(Header.ERROR) == {"code": "BUDGET", "case": None}
+    again = private_site.ask(SegmentationExecutor(), TaskName.TRAIN, 0, "another job")
+    assert again.get_header(Header.ERROR)["code"] == "BUDGET"
+    assert private_site.ask(executor, TaskName.VALIDATE).get_return_code() == ReturnCode.OK
+
+
+@pytest.mark.parametrize("scope", [("clipped", {"max_norm": 1.0}), ("dp", DP)])
+def test_a_site_s_own_model_leaves_in_the_open_scope_alone(private_site: Site, scope: tuple[str, Any]) -> None:
+    private_site.scope(scope[0], **scope[1])
+    executor = SegmentationExecutor()
+    private_site.ask(executor, TaskName.TRAIN)
+    reply = private_site.ask(executor, TaskName.SUBMIT_MODEL)
+    assert reply.get_header(Header.ERROR)["code"] == "SCOPE_MISMATCH"
+
+
+def test_a_task_that_does_not_fit_the_scope_is_refused(tmp_path: Path, task_content: dict[str, Any]) -> None:
+    site = Site(tmp_path, task_content)
+    site.scope("dp", **DP)
+    reply = site.ask(SegmentationExecutor(), TaskName.TRAIN)
+    assert reply.get_header(Header.ERROR)["code"] == "SCOPE_MISMATCH"
+    assert not (tmp_path / "privacy").exists()
+
+
+def test_a_patient_in_training_and_held_out_is_refused_under_differential_privacy(private_site: Site) -> None:
+    images = sorted((private_site.root / "data/images").iterdir())
+    entries = [
+        {"image": f"images/{path.name}", "label": f"labels/{path.name}", "patient": f"patient-{index // 2}"}
+        for index, path in enumerate(images)
+    ]
+    splits = {"training": entries[:3], "validation": entries[3:]}
+    (private_site.root / "data/datalist.json").write_text(json.dumps(splits))
+    settings = yaml.safe_load((private_site.root / "local/site.yaml").read_text())
+    settings["data"] = {"root": settings["data"]["root"], "datalist": "datalist.json"}
+    (private_site.root / "local/site.yaml").write_text(yaml.safe_dump(settings))
+    error = private_site.ask(SegmentationExecutor(), TaskName.TRAIN).get_header(Header.ERROR)
+    assert error["code"] == "BAD_SETTINGS"
+    assert error["case"]
+    assert not (private_site.root / "privacy").exists()
+
+
+@pytest.mark.parametrize(("bound", "clipped"), [(0.01, True), (1e6, False)])
+def test_a_clipped_update_is_no_longer_than_the_bound(private_site: Site, bound: float, clipped: bool) -> None:
+    private_site.scope("clipped", max_norm=bound)
+    executor = SegmentationExecutor()
+    reply = private_site.ask(executor, TaskName.TRAIN)
+    values = np.concatenate([value.ravel() for value in from_shareable(reply).data.values()]).astype(np.float64)
+    assert 0 < np.linalg.norm(values) <= bound
+    assert reply.get_header(Header.REPORT)["privacy"] == {"scope": "clipped", "clipped": clipped}
+    assert vars(executor)["told"]["privacy/clipped"] == clipped

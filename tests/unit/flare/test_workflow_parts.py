@@ -17,6 +17,7 @@ from flareseg.flare.launcher import SurvivableHandle
 from flareseg.flare.messages import ScoreMessage, ScoresMessage
 from flareseg.flare.recorder import RunRecorder, named_sites
 from flareseg.flare.selector import site_dice, site_small_dice
+from flareseg.flare.site_privacy import scope_in_force
 
 
 def scores(mean: float | None, small: float | None = None) -> ScoresMessage:
@@ -83,10 +84,10 @@ def test_a_job_runs_only_in_the_scope_it_asks_for(asked: str, in_force: str, all
     fl_ctx.set_prop(FLContextKey.JOB_SCOPE_NAME, asked)
     fl_ctx.set_prop(FLContextKey.EFFECTIVE_JOB_SCOPE_NAME, in_force)
     if allowed:
-        SegmentationExecutor._check_scope(fl_ctx)
+        assert scope_in_force(fl_ctx).name == asked
         return
     with pytest.raises(FlaresegError, match="privacy scope") as error:
-        SegmentationExecutor._check_scope(fl_ctx)
+        scope_in_force(fl_ctx)
     assert error.value.code is ErrorCode.SCOPE_MISMATCH
 
 

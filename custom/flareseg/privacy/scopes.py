@@ -1,0 +1,123 @@
+"""Privacy scopes: their settings stand in a site's ``local/privacy.json``, a job asks for one by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field, ValidationError
+
+from flareseg.errors import ErrorCode, FlaresegError, SettingsError
+from flareseg.settings import Settings
+from flareseg.task import Positive, Task
+
+
+class Scope(Settings):
+    """What a site applies to what leaves it: settings are the properties of the scope of that name."""
+
+    name: ClassVar[str]
+
+    def refused_settings(self, task: Task) -> list[str]:
+        """Settings of a task that this scope does not allow, each with the reason."""
+        return []
+
+    def check(self, task: Task) -> None:
+        """Refuse a task that does not fit.
+
+        Raises:
+            FlaresegError: naming each setting and why.
+        """
+        refused = self.refused_settings(task)
+        if refused:
+            raise FlaresegError(
+                f"task.yaml: under the privacy scope {self.name}: {'; '.join(refused)}.",
+                "Change these settings, or ask for another scope in meta.json.",
+                code=ErrorCode.SCOPE_MISMATCH,
+            )
+
+
+class Open(Scope):
+    """Updates leave as they are."""
+
+    name: ClassVar[str] = "open"
+
+
+class Clipped(Scope):
+    """A bound on the length of each update."""
+
+    name: ClassVar[str] = "clipped"
+
+    max_norm: Positive
+    """L2 norm, over all parameters and buffers together, above which an update is scaled down to it."""
+
+
+class DifferentialPrivacy(Scope):
+    """Differential privacy of the training patients: DP-SGD, and a budget that all jobs at the site share."""
+
+    name: ClassVar[str] = "dp"
+
+    epsilon: Positive
+    """Budget ε: what all jobs at the site may spend together."""
+    delta: Annotated[float, Field(gt=0, lt=1)]
+    """δ, well below one by the number of patients."""
+    max_grad_norm: Positive
+    """C: L2 norm to which the gradient of each patient is clipped."""
+    noise_multiplier: Positive
+    """σ: standard deviation of the noise on the sum of gradients, in units of C."""
+    ledger: Path | None = None
+    """Where spent privacy is written down; null is privacy/ledger.jsonl in the kit, which a new kit does not have."""
+
+    def refused_settings(self, task: Task) -> list[str]:
+        """What the proof in docs/privacy.md does not hold for."""
+        refused = []
+        if task.fedgs is not None and task.fedgs.targets:
+            refused.append("fedgs.targets: η depends on the patients of the batch (null or constant)")
+        if task.network.name == "unet" and task.network.norm == "batch":
+            refused.append("network.norm: batch mixes patients and sends their statistics (instance)")
+        if task.gin is not None and task.gin.clean_share:
+            refused.append("gin.clean_share: who stays clean depends on who else is in the batch (0)")
+        return refused
+
+
+class Encrypted(Scope):
+    """Updates leave encrypted: the site's own filters do it, see ``privacy.json``."""
+
+    name: ClassVar[str] = "encrypted"
+
+    def refused_settings(self, task: Task) -> list[str]:
+        """What a server cannot do with ciphertexts."""
+        refused = []
+        if task.aggregation.server_momentum:
+            refused.append("aggregation.server_momentum: the server holds no plain update (0)")
+        if task.fedgs is not None and task.fedgs.normalize != "none":
+            refused.append("fedgs.normalize: the server holds no plain update (none)")
+        if task.network.name == "unet" and task.network.norm == "batch":
+            refused.append("network.norm: batch has counters, which CKKS does not keep exact (instance)")
+        return refused
+
+
+SCOPES: dict[str, type[Scope]] = {scope.name: scope for scope in (Open, Clipped, DifferentialPrivacy, Encrypted)}
+
+
+def read_scope(name: str, properties: Mapping[str, Any]) -> Scope:
+    """Give the scope of a name with a site's settings.
+
+    A name that is not known here, and properties that are not exactly the scope's, are refused: a slip in
+    ``privacy.json`` never means less privacy.
+
+    Raises:
+        SettingsError: naming the scope and the wrong property.
+    """
+    if name not in SCOPES:
+        raise SettingsError(f"privacy.json: no scope {name!r} is known.", f"Known are {', '.join(SCOPES)}.")
+    try:
+        return SCOPES[name].model_validate(dict(properties))
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'.'.join(map(str, item['loc'])) or 'properties'}: {item['msg']}" for item in error.errors()
+        )
+        raise SettingsError(
+            f"privacy.json: properties of the scope {name}: {wrong}.",
+            f"The scope {name} has the properties {', '.join(SCOPES[name].model_fields) or '(none)'}.",
+        ) from None

@@ -1,0 +1,71 @@
+"""A slip in privacy.json never means less privacy, and each setting that does not fit a scope is refused by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from flareseg.errors import ErrorCode, FlaresegError, SettingsError
+from flareseg.flare.policy import PRIVACY
+from flareseg.privacy.scopes import SCOPES, read_scope
+from flareseg.task import Task
+
+PROPERTIES: dict[str, dict[str, Any]] = {item["name"]: item["properties"] for item in PRIVACY["scopes"]} | {
+    "encrypted": {}
+}
+
+
+@pytest.mark.parametrize("name", list(SCOPES))
+def test_a_kit_s_scope_can_be_read(name: str) -> None:
+    assert read_scope(name, PROPERTIES[name]).name == name
+
+
+@pytest.mark.parametrize(
+    ("name", "properties", "message"),
+    [
+        ("private", {}, "no scope 'private' is known"),
+        ("open", {"max_norm": 1.0}, "max_norm"),
+        ("clipped", {}, "max_norm"),
+        ("clipped", {"max_norm": 0.0}, "max_norm"),
+        ("dp", PROPERTIES["dp"] | {"noise_multiplier": 0.0}, "noise_multiplier"),
+        ("dp", PROPERTIES["dp"] | {"delta": 1.0}, "delta"),
+        ("dp", PROPERTIES["dp"] | {"epsilon": float("inf")}, "epsilon"),
+        ("dp", {"epsilon": 1.0}, "max_grad_norm"),
+        ("dp", PROPERTIES["dp"] | {"epsilom": 1.0}, "epsilom"),
+    ],
+)
+def test_a_slip_is_refused(name: str, properties: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        read_scope(name, properties)
+
+
+@pytest.mark.parametrize(
+    ("scope", "change", "named"),
+    [
+        ("dp", {}, "fedgs.targets"),
+        ("dp", {"network": {"channels": [4, 8], "norm": "batch"}}, "network.norm"),
+        ("dp", {"network": {"channels": [4, 8], "norm": "batch", "batch_norm": "local"}}, "network.norm"),
+        ("dp", {"gin": {"clean_share": 0.5}}, "gin.clean_share"),
+        ("encrypted", {"aggregation": {"server_momentum": 0.5}}, "server_momentum"),
+        ("encrypted", {"fedgs": {"targets": {"lesion": {"threshold": 10}}, "normalize": "mean"}}, "normalize"),
+        ("encrypted", {"network": {"channels": [4, 8], "norm": "batch"}}, "network.norm"),
+    ],
+)
+def test_what_does_not_fit_is_refused_by_name(
+    task_content: dict[str, Any], scope: str, change: dict[str, Any], named: str
+) -> None:
+    task = Task.model_validate(task_content | change)
+    with pytest.raises(FlaresegError, match=named) as caught:
+        read_scope(scope, PROPERTIES[scope]).check(task)
+    assert caught.value.code is ErrorCode.SCOPE_MISMATCH
+
+
+@pytest.mark.parametrize("change", [{"fedgs": None}, {"fedgs": {"constant": 1.3}}, {"fedgs": None, "gin": None}])
+def test_what_fits_differential_privacy(task_content: dict[str, Any], change: dict[str, Any]) -> None:
+    read_scope("dp", PROPERTIES["dp"]).check(Task.model_validate(task_content | change))
+
+
+@pytest.mark.parametrize("scope", ["open", "clipped", "encrypted"])
+def test_the_bundle_s_method_fits_the_others(task: Task, scope: str) -> None:
+    read_scope(scope, PROPERTIES[scope]).check(task)
