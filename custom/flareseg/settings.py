@@ -60,10 +60,21 @@ def load_settings(model: type[S], path: Path, content: dict[str, Any] | None = N
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        problems = [_explain(problem) for problem in error.errors(include_url=False)]
         raise SettingsError(
-            f"{path}: {'; '.join(problems)}.", "Correct the file; flareseg settings lists the keys."
+            f"{path}: {_explain_all(error)}.", "Correct the file; flareseg settings lists the keys."
         ) from None
+
+
+def settings_of_options(model: type[S], **options: Any) -> S:
+    """Validate options of a command against a settings model.
+
+    Raises:
+        SettingsError: naming the option, what was expected and what was found.
+    """
+    try:
+        return model.model_validate({name: value for name, value in options.items() if value is not None})
+    except ValidationError as error:
+        raise SettingsError(f"Options: {_explain_all(error)}.", "Add --help to see them.") from None
 
 
 def set_key(content: dict[str, Any], assignment: str) -> None:
@@ -88,6 +99,10 @@ def set_key(content: dict[str, Any], assignment: str) -> None:
         node[last] = yaml.safe_load(value)
     except yaml.YAMLError:
         raise SettingsError(f"--set {assignment}: {value!r} is not a YAML value.", "Quote it.") from None
+
+
+def _explain_all(error: ValidationError) -> str:
+    return "; ".join(_explain(problem) for problem in error.errors(include_url=False))
 
 
 def _explain(problem: Any) -> str:

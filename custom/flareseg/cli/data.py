@@ -9,10 +9,12 @@ import typer
 from rich.progress import Progress
 
 from flareseg.cli.console import console, tell
+from flareseg.cli.prepare import EXAMPLES, prepare
 from flareseg.data.phantom import DEFAULT_SITES
 from flareseg.data.phantom.sites import write_sites
 
 app = typer.Typer(no_args_is_help=True, help="Make and check data.")
+app.command(epilog=EXAMPLES)(prepare)
 
 
 @app.command(epilog="Example: flareseg data phantom build/data --seed 1")

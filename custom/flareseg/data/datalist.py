@@ -55,24 +55,37 @@ def load_cases(source: DataSource) -> dict[SplitName, list[Case]]:
 
 
 def _from_patterns(source: DataSource) -> dict[SplitName, list[Case]]:
-    images, labels = (_match(source.root, pattern or "") for pattern in (source.images, source.labels))
-    if not images:
+    pairs = pair_files(source.root, source.images or "", source.labels or "")
+    cases = [Case(key, image, label) for key, (image, label) in pairs.items()]
+    return split_cases(cases, source.split.validation, source.split.testing, source.split.seed)
+
+
+def pair_files(root: Path, images: str, labels: str) -> dict[str, tuple[Path, Path]]:
+    """Pair images and labels by what the wildcards of their glob patterns match.
+
+    Returns:
+        Image and label by what the wildcards match, sorted.
+
+    Raises:
+        DataError: nothing matches, an image has no label or a label no image, or a pattern leaves the root.
+    """
+    found, marked = _match(root, images), _match(root, labels)
+    if not found:
         raise DataError(
-            f"{source.root}: nothing matches the image pattern {source.images}.",
-            "Put images there or correct data.images in site.yaml.",
+            f"{root}: nothing matches the image pattern {images}.",
+            "Put images there or correct the pattern.",
             code=ErrorCode.NO_DATA,
         )
-    lonely = sorted(set(images) ^ set(labels))
+    lonely = sorted(set(found) ^ set(marked))
     if lonely:
-        path, other = (images[lonely[0]], "label") if lonely[0] in images else (labels[lonely[0]], "image")
+        path, other = (found[lonely[0]], "label") if lonely[0] in found else (marked[lonely[0]], "image")
         raise DataError(
             f"{path}: has no {other} ({len(lonely)} such files).",
             f"Add the {other}, move the file away, or correct the patterns: images and labels pair by their wildcards.",
             code=ErrorCode.NO_DATA,
             case=lonely[0],
         )
-    cases = [Case(key, images[key], labels[key]) for key in sorted(images)]
-    return split_cases(cases, source.split.validation, source.split.testing, source.split.seed)
+    return {key: (found[key], marked[key]) for key in sorted(found)}
 
 
 def _match(root: Path, pattern: str) -> dict[str, Path]:
@@ -80,7 +93,7 @@ def _match(root: Path, pattern: str) -> dict[str, Path]:
     if Path(pattern).is_absolute() or ".." in Path(pattern).parts or set("[]") & set(pattern):
         raise DataError(
             f"{root}: the pattern {pattern} should stay below the root and use *, ** and ? only.",
-            "Correct data.images and data.labels in site.yaml.",
+            "Correct the patterns of images and labels.",
             code=ErrorCode.NO_DATA,
         )
     expression = "".join(
@@ -103,11 +116,20 @@ def split_cases(cases: Sequence[Case], validation: float, testing: float, seed: 
         The cases of each split, sorted by name.
     """
     order = np.random.default_rng(seed).permutation(len(cases))
-    counts = [max(1, round(share * len(cases))) if share and len(cases) > 2 else 0 for share in (validation, testing)]
+    counts = split_counts(len(cases), validation, testing)
     ends = np.cumsum(counts)
     parts = np.split(order, ends)
     named: dict[SplitName, np.ndarray] = {"validation": parts[0], "testing": parts[1], "training": parts[2]}
     return {name: [cases[index] for index in sorted(named[name])] for name in SPLITS}
+
+
+def split_counts(total: int, validation: float, testing: float) -> tuple[int, int]:
+    """How many of ``total`` validate and test: at least one for a share above zero, but one is left to train."""
+    if total < 3:
+        return 0, 0
+    tests = min(max(1, round(testing * total)), total - 2) if testing else 0
+    validates = min(max(1, round(validation * total)), total - 1 - tests) if validation else 0
+    return validates, tests
 
 
 def _from_datalist(source: DataSource) -> dict[SplitName, list[Case]]:
