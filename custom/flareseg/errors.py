@@ -29,6 +29,7 @@ class ErrorCode(str, Enum):
     OUT_OF_MEMORY = "OUT_OF_MEMORY"
     DIVERGED = "DIVERGED"
     BAD_MODEL = "BAD_MODEL"
+    NO_LEDGER = "NO_LEDGER"
     INTERNAL = "INTERNAL"
 
 

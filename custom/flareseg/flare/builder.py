@@ -12,7 +12,7 @@ from nvflare.lighter.entity import Participant, Project
 from nvflare.lighter.spec import Builder
 
 from flareseg.flare.kit import SITE_FILE, write_readme, write_sample, write_site_file, write_unit
-from flareseg.flare.policy import PRIVACY, authorization
+from flareseg.flare.policy import JOB_COMPONENTS, PRIVACY, authorization
 from flareseg.flare.resources import client_resources, server_resources
 
 RESOURCES = "resources.json.default"
@@ -56,7 +56,7 @@ class SitePolicyBuilder(Builder):
         resources = local / RESOURCES
         _write_json(resources, change(json.loads(resources.read_text())))
         _write_json(local / AUTHORIZATION_FILE, authorization(self.revoked))
-        _write_json(local / PRIVACY_FILE, PRIVACY)
+        _write_json(local / PRIVACY_FILE, {**PRIVACY, "components": JOB_COMPONENTS[participant.type]})
         write_unit(_kit(participant, ctx))
 
     def _describe_data(self, client: Participant, ctx: ProvisionContext) -> None:

@@ -34,6 +34,24 @@ PRIVACY: dict[str, Any] = {
 }
 """The scopes of a kit, for the site to set (docs/privacy.md); a job that asks for another is refused."""
 
+RESOURCE_COMPONENTS: dict[str, list[dict[str, Any]]] = {
+    "server": [
+        {"id": "component_guard", "path": "flareseg.flare.guard.ComponentGuard", "args": {}},
+        {"id": "tls_log", "path": "flareseg.flare.tls_log.TlsRefusalLog", "args": {}},
+    ],
+    "client": [
+        {"id": "component_guard", "path": "flareseg.flare.guard.ComponentGuard", "args": {}},
+        {"id": "app_deployer", "path": "flareseg.flare.deployer.SiteAppDeployer", "args": {}},
+    ],
+}
+"""What each kit's resources.json adds to NVFlare's own components."""
+
+JOB_COMPONENTS: dict[str, list[dict[str, Any]]] = {
+    "server": [{"id": "job_gate", "path": "flareseg.flare.gate.JobGate", "args": {}}],
+    "client": [{"id": "site_ledger", "path": "flareseg.flare.ledger.SiteLedger", "args": {}}],
+}
+"""What each kit's privacy.json adds to every job's process, whatever the job says."""
+
 _NOTHING = {"shell_commands": "none", "byoc": "none", "server-predeployed-flwr": "none"}
 
 AUTHORIZATION: dict[str, Any] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flareseg.flare.policy import CLASS_ALLOW_LIST
+from flareseg.flare.policy import CLASS_ALLOW_LIST, RESOURCE_COMPONENTS
 
 Resources = dict[str, Any]
 
@@ -17,6 +17,7 @@ def server_resources(resources: Resources) -> Resources:
     """NVFlare's resources of a server, changed."""
     _allow_classes(resources)
     _keep_stores_in_the_kit(resources)
+    _add_safeguards(resources, "server")
     return resources
 
 
@@ -25,6 +26,7 @@ def client_resources(resources: Resources) -> Resources:
     _allow_classes(resources)
     _keep_logs(resources)
     _outlive_killed_processes(resources)
+    _add_safeguards(resources, "client")
     return resources
 
 
@@ -35,6 +37,11 @@ def component(resources: Resources, name: str) -> dict[str, Any]:
 
 def _allow_classes(resources: Resources) -> None:
     resources["class_allow_list"] = list(CLASS_ALLOW_LIST)
+
+
+def _add_safeguards(resources: Resources, kind: str) -> None:
+    """What NVFlare does not check is checked by components of ours, see docs/security.md."""
+    resources["components"] += RESOURCE_COMPONENTS[kind]
 
 
 def _keep_logs(resources: Resources) -> None:
