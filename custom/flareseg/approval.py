@@ -40,9 +40,7 @@ def approve(bundle: Path, kit: Path) -> Path:
         SettingsError: the bundle was changed since it was made, or one of the folders is not what it should be.
     """
     if not (kit / "startup" / "fed_client.json").is_file():
-        raise SettingsError(
-            f"{kit}: is not the startup kit of a site.", "Give the folder that holds startup and local."
-        )
+        raise SettingsError(f"{kit}: is not a site's startup kit.", "Give the folder that holds startup and local.")
     try:
         stated = json.loads((bundle / MANIFEST).read_text(encoding="utf-8"))
         name, listed = str(stated["name"]), dict(stated["files"])

@@ -80,6 +80,7 @@ class Digest:
             self._squares = (self._squares or 0.0) + float(flat @ flat)
 
     def _feed(self, content: bytes) -> None:
+        self._hash.update(len(content).to_bytes(8, "big"))  # where one piece ends and the next begins
         self._hash.update(content)
         self.size += len(content)
 
@@ -136,7 +137,7 @@ def read(path: Path) -> Iterator[LedgerEntry]:
         entry = _parse(line, path, f"line {number}")
         if entry.number != number or entry.previous != previous:
             raise DataError(
-                f"{path}: line {number} does not follow the line before: one of them was changed, or lines are missing.",
+                f"{path}: line {number} does not follow the one before: one was changed, or lines are missing.",
                 "Compare the file with a backup; do not trust what stands from there on.",
                 code=ErrorCode.NO_LEDGER,
             )

@@ -21,7 +21,9 @@ import flareseg
 from flareseg.errors import FlaresegError
 from flareseg.fedgs import ExactSum, ServerMomentum, mean_scale
 from flareseg.fedgs.exact import cast
+from flareseg.fedgs.norm_bound import NormBound, l2_norm
 from flareseg.flare.keys import META_MEAN_SCALE, Header, Prop, job_task, run_folder
+from flareseg.flare.messages import check_meta
 from flareseg.flare.state import load_model, save_model, to_numpy
 from flareseg.flare.training import job_min_clients
 from flareseg.networks import build_network, local_names
@@ -54,6 +56,7 @@ class FedGSAggregator(Aggregator):
         self._digest = ""
         self._parameters: frozenset[str] = frozenset()
         self._momentum = ServerMomentum(0.0)
+        self._bound = NormBound(np.inf)
         self._sum: ExactSum | None = None
         self._accepted: dict[str, tuple[int, float]] = {}  # site to steps and mean η
         self._local: frozenset[str] = frozenset()
@@ -72,12 +75,14 @@ class FedGSAggregator(Aggregator):
             self._task, self._digest = task, task.digest()
             self._parameters = frozenset(name for name, _ in network.named_parameters())
             self._momentum = ServerMomentum(task.aggregation.server_momentum)
+            self._bound = NormBound(task.aggregation.largest_norm)
         elif event_type == AppEventType.ROUND_STARTED:
             weights = fl_ctx.get_prop(AppConstants.GLOBAL_MODEL)[ModelLearnableKey.WEIGHTS]
             shared = {name: value for name, value in weights.items() if name not in self._local}
             sites = len(fl_ctx.get_engine().get_clients())
             with self._lock:
                 self._sum, self._accepted, self._closed = ExactSum(shared, max(1, sites)), {}, False
+                self._bound.open(l2_norm(shared, self._parameters))
 
         elif event_type == AppEventType.AFTER_LEARNABLE_PERSIST and self._momentum.momentum:
             about = {"round": fl_ctx.get_prop(AppConstants.CURRENT_ROUND), "task_digest": self._digest}
@@ -163,6 +168,7 @@ class FedGSAggregator(Aggregator):
             raise ValueError(f"expected {DataKind.WEIGHT_DIFF}, found {dxo.data_kind}")
         if not all(isinstance(value, np.ndarray | np.generic) for value in dxo.data.values()):
             raise ValueError("expected NumPy arrays")
+        check_meta(dxo.meta)
         steps = dxo.get_meta_prop(MetaKey.NUM_STEPS_CURRENT_ROUND)
         most = self._task.training.steps
         if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= most:
@@ -171,5 +177,8 @@ class FedGSAggregator(Aggregator):
         low, high = self._task.fedgs.scale_range if self._task.fedgs else (1.0, 1.0)
         if not isinstance(scale, float) or not low - _ROUNDING <= scale <= high + _ROUNDING:  # NaN is not
             raise ValueError(f"expected a mean scale of {low:g} to {high:g}, found {scale!r}")
+        norm = l2_norm(dxo.data, self._parameters)
+        self._bound.check(norm)
         self._sum.add(dxo.data, steps)
+        self._bound.accepted(norm)
         self._accepted[site] = steps, scale

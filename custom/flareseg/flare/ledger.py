@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from nvflare.apis.dxo import from_shareable
+from nvflare.apis.dxo import DataKind, from_shareable
 from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_component import FLComponent
 from nvflare.apis.fl_constant import EventScope, FedEventHeader, FLContextKey, ReturnCode
@@ -69,7 +69,7 @@ def kind_of(result: Shareable) -> str:
         error = result.get_header(Header.ERROR)
         return f"error {error['code'] if error else code}"
     try:
-        return str(from_shareable(result).data_kind)
+        return DataKind(from_shareable(result).data_kind).value
     except ValueError:
         return "other"
 

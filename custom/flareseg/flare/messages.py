@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,6 +14,11 @@ Dice = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Name = Annotated[str, Field(min_length=1, max_length=100)]
+
+_MOST_ITEMS = 100
+_MOST_CHARACTERS = 1000
+_MOST_DIGITS = 64
 
 
 class _Message(BaseModel):
@@ -29,7 +35,7 @@ class ScoreMessage(_Message):
 class ScoresMessage(_Message):
     """Scores of one site, see :class:`flareseg.learning.metrics.Scores`."""
 
-    dice: dict[str, ScoreMessage]
+    dice: Annotated[dict[Name, ScoreMessage], Field(max_length=_MOST_ITEMS)]
     small: ScoreMessage
     large: ScoreMessage
     loss: Number | None
@@ -71,3 +77,26 @@ class SiteError(_Message):
         known = self.code in ErrorCode.__members__
         where = f" (case {self.case})" if self.case else ""
         return f"{self.code}{where}; the site's own log names {'file and remedy' if known else 'the cause'}"
+
+
+def check_meta(meta: Mapping[str, Any]) -> None:
+    """Let what stands beside an update pass: a few plain values, and mappings of them.
+
+    Raises:
+        ValueError: it is too much, or something else.
+    """
+    items = dict(meta)
+    for key, value in meta.items():
+        if isinstance(value, Mapping):
+            del items[key]
+            items |= {f"{key}.{name}": item for name, item in list(value.items())[: _MOST_ITEMS + 1]}
+    if len(items) > _MOST_ITEMS:
+        raise ValueError(f"expected at most {_MOST_ITEMS} values beside the update")
+    for key, value in items.items():
+        if not isinstance(key, str) or len(key) > _MOST_CHARACTERS:
+            raise ValueError("expected short names beside the update")
+        fits = value is None or isinstance(value, bool | float)
+        fits = fits or (isinstance(value, str) and len(value) <= _MOST_CHARACTERS)
+        fits = fits or (isinstance(value, int) and value.bit_length() <= _MOST_DIGITS)
+        if not fits:
+            raise ValueError(f"expected plain values beside the update, found {type(value).__name__} as {key}")

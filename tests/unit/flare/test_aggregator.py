@@ -167,7 +167,7 @@ def _first(data: dict[str, np.ndarray], value: float) -> None:
 BAD: dict[str, tuple[Callable[[Bench], Shareable], str]] = {
     "nan": (_spoil(lambda data: _first(data, np.nan)), "finite"),
     "infinite": (_spoil(lambda data: _first(data, np.inf)), "finite"),
-    "huge": (_spoil(lambda data: _first(data, 1e30)), "keep weight times value"),
+    "huge": (_spoil(lambda data: _first(data, 1e30)), "its norm should be at most"),
     "unknown variable": (_spoil(lambda data: data.update(extra=np.zeros(2, np.float32))), "unknown: extra"),
     "missing variable": (_spoil(lambda data: data.pop(next(iter(data)))), "missing"),
     "misshapen": (_spoil(lambda data: data.update({k: v[..., None] for k, v in data.items()})), "shape"),

@@ -1,0 +1,110 @@
+"""A registered site that sends what it should not: each update is refused, and the others finish the job.
+
+One site of a real federation runs ``tests/hostile/hostile.py`` in its job's process and does something else in every
+round; in the last round it is honest again.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from federation import REPOSITORY, tiny_changes
+from flareseg.flare.record import RunRecord
+from secure_federation import SecureFederation
+
+pytestmark = pytest.mark.slow
+
+HOSTILE = "hospital-c"
+REFUSED = {
+    "nan": "should be finite, got NaN",
+    "shape": "should have shape",
+    "extra": "unknown: extra",
+    "missing": "variables should be those of the template, got missing",
+    "dtype": "should be floating-point, got int64",
+    "objects": "expected NumPy arrays",
+    "thousandfold": "its norm should be at most",
+    "steps 1e12": "expected 1 to 3 steps, found 1000000000000",
+    "steps -1": "expected 1 to 3 steps, found -1",
+    "steps true": "expected 1 to 3 steps, found True",
+    "meta": "expected plain values beside the update",
+}
+FAILED = {"another's name": "WRONG_IDENTITY", "fatal code": "UNSAFE_JOB"}
+ACCEPTED = ("report", "server's events", "server's commands", "honest")
+ATTACKS = (*REFUSED, *FAILED, *ACCEPTED)
+
+
+@pytest.fixture(scope="module")
+def run(secure: SecureFederation) -> Iterator[tuple[RunRecord, Path]]:
+    """One job with an attack in each round."""
+    local = secure.kit(HOSTILE) / "local"
+    resources = json.loads((local / "resources.json.default").read_text())
+    resources["components"].append({"id": "hostile", "path": "hostile.Hostile", "args": {}})
+    (local / "custom").mkdir()
+    shutil.copy(REPOSITORY / "tests/hostile/hostile.py", local / "custom")
+    (local / "resources.json").write_text(json.dumps(resources))
+    (local / "attacks.json").write_text(json.dumps(ATTACKS))
+    try:
+        yield secure.run(tiny_changes(rounds=len(ATTACKS), validate_every=100))
+    finally:
+        for name in ("resources.json", "attacks.json"):
+            (local / name).unlink()
+        shutil.rmtree(local / "custom")
+
+
+def test_the_others_finish_the_job(run: tuple[RunRecord, Path]) -> None:
+    record, _ = run
+    assert record.status == "subset"
+    assert len(record.rounds) == len(ATTACKS)
+    assert all({"hospital-a", "hospital-b"} <= set(item.accepted) for item in record.rounds)
+    assert HOSTILE in record.rounds[-1].accepted
+
+
+@pytest.mark.parametrize("attack", REFUSED)
+def test_a_bad_update_is_refused_with_its_reason(run: tuple[RunRecord, Path], attack: str) -> None:
+    record, folder = run
+    item = record.rounds[ATTACKS.index(attack)]
+    assert REFUSED[attack] in item.refused[HOSTILE]
+    assert f"contribution of site {HOSTILE} refused: {item.refused[HOSTILE]}" in _log(folder)
+
+
+@pytest.mark.parametrize("attack", FAILED)
+def test_a_message_that_claims_more_is_its_senders_failure(run: tuple[RunRecord, Path], attack: str) -> None:
+    record, _ = run
+    item = record.rounds[ATTACKS.index(attack)]
+    assert item.failed[HOSTILE].code == FAILED[attack]
+    assert item.accepted == ["hospital-a", "hospital-b"]
+
+
+def test_an_update_in_another_s_name_is_told(run: tuple[RunRecord, Path]) -> None:
+    assert f"result of site {HOSTILE} refused: it was sent in the name of hospital-a" in _log(run[1])
+
+
+def test_a_report_with_more_than_it_should_is_left_out(run: tuple[RunRecord, Path]) -> None:
+    record, folder = run
+    assert HOSTILE not in record.rounds[ATTACKS.index("report")].sites
+    assert f"site {HOSTILE}: report ignored, unexpected patient" in _log(folder)
+    assert "Doe^Jane" not in record.model_dump_json()
+
+
+@pytest.mark.parametrize("event", ["_fatal_system_error", "_start_run", "_round_started", "_abort_task", "_end_run"])
+def test_the_server_s_own_events_are_refused(run: tuple[RunRecord, Path], event: str) -> None:
+    assert f"message of site {HOSTILE} refused: the event {event} is not a site's to fire" in _log(run[1])
+
+
+def test_a_curve_that_holds_text_is_refused(run: tuple[RunRecord, Path]) -> None:
+    text = f"message of site {HOSTILE} refused: the event fed.analytix_log_stats should hold one named number"
+    assert text in _log(run[1])
+
+
+@pytest.mark.parametrize("topic", ["update_run_status", "handle_dead_job", "show_stats", "app_command"])
+def test_the_administrator_s_commands_are_refused(run: tuple[RunRecord, Path], topic: str) -> None:
+    assert f"message of site {HOSTILE} refused: the command {topic} is not a site's to give" in _log(run[1])
+
+
+def _log(folder: Path) -> str:
+    return (folder / "workspace" / "log.txt").read_text()
