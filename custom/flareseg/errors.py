@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from pathlib import Path
 
 
 class ExitCode(int, Enum):
@@ -26,6 +27,7 @@ class ErrorCode(str, Enum):
     UNREADABLE_IMAGE = "UNREADABLE_IMAGE"
     SHAPE_MISMATCH = "SHAPE_MISMATCH"
     BAD_LABEL = "BAD_LABEL"
+    CACHE_UNUSABLE = "CACHE_UNUSABLE"
     OUT_OF_MEMORY = "OUT_OF_MEMORY"
     DIVERGED = "DIVERGED"
     BAD_MODEL = "BAD_MODEL"
@@ -63,3 +65,14 @@ class SettingsError(FlaresegError):
 
 class DataError(FlaresegError):
     """Images or labels that cannot be trained on."""
+
+
+def unreadable(path: Path, kind: str, case: str, error: Exception) -> DataError:
+    """The error of an image or label that its reader could not read as what it should be."""
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return DataError(
+        f"{path}: cannot be read as {kind} ({reason}).",
+        "The file is damaged or cut short: copy or export it again.",
+        code=ErrorCode.UNREADABLE_IMAGE,
+        case=case,
+    )

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from flareseg.errors import SettingsError
-from flareseg.settings import Fraction, Settings, load_settings
+from flareseg.settings import Fraction, Positive, Settings, load_settings
 from flareseg.task import Modality, Task
 
 LabelValues = Annotated[tuple[int, ...], Field(min_length=1)]
@@ -80,6 +80,8 @@ class Site(Settings):
     """How images are scaled where they are not in HU or raw MR values."""
     cache: Path | None = None
     """Folder for prepared volumes; null is cache/ in the site's workspace."""
+    memory_gib: Positive = 4.0
+    """Prepared volumes held in memory at once, in GiB; the others wait in the cache."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to compute; auto takes CUDA where there is one."""
     threads: Annotated[int, Field(ge=1)] = 1

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
-import shutil
-import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from flareseg.data.datalist import Case
+from flareseg.data.digests import Digests
 from flareseg.data.preprocess import preprocess
+from flareseg.data.scratch import scratch_folder
+from flareseg.errors import DataError, ErrorCode, unreadable
 from flareseg.site import Site
 from flareseg.task import Task
 
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 _FOREGROUND_VOXELS = 1024
 
 
@@ -37,6 +40,11 @@ class Volume:
     spacing: np.ndarray
     foreground: list[np.ndarray]
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory once all of it was looked at."""
+        return int(self.image.nbytes + self.label.nbytes + sum(voxels.nbytes for voxels in self.foreground))
+
 
 class Cache:
     """A folder of preprocessed cases.
@@ -54,9 +62,11 @@ class Cache:
         self.folder = folder
         self.task = task
         self.site = site
+        self.digests = Digests(folder / "digests")
         shaping = {
             "version": CACHE_VERSION,
             "labels": [(name, site.labels[name]) for name in task.labels],
+            "modality": site.modality,
             "intensity": task.modalities[site.modality].model_dump(mode="json"),
             "spacing": task.spacing,
             "resize": task.resize,
@@ -64,38 +74,77 @@ class Cache:
         }
         self._settings = json.dumps(shaping, sort_keys=True).encode()
 
-    def load(self, case: Case) -> Volume:
-        """Give a case from the cache, preparing it first where it is missing, outdated or damaged.
+    def key(self, case: Case) -> str:
+        """Name of a case's entry: a digest of its files' content and of the settings that shape it.
 
         Raises:
-            DataError: the case's files cannot be used.
+            DataError: a file cannot be read.
         """
-        entry = self.folder / self._key(case)
-        try:
-            return _open(entry)
-        except FileNotFoundError:
-            pass
-        except (OSError, ValueError, EOFError):  # damaged: out of the way at once, another process may write it anew
-            grave = Path(tempfile.mkdtemp(prefix=".damaged-", dir=self.folder))
-            os.rename(entry, grave / "entry")
-            shutil.rmtree(grave, ignore_errors=True)
-        self._write(entry, *preprocess(case, self.task, self.site))
-        return _open(entry)
-
-    def _key(self, case: Case) -> str:
         digest = hashlib.sha256(self._settings)
         for path in (case.image, case.label):
-            with path.open("rb") as stream:
-                while block := stream.read(1 << 20):
-                    digest.update(block)
+            try:
+                digest.update(self.digests.of(path).encode())
+            except OSError as error:
+                raise unreadable(path, "a file", case.name, error) from None
         return digest.hexdigest()[:32]
 
-    def _write(self, entry: Path, image: np.ndarray, label: np.ndarray, spacing: np.ndarray) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=".writing-", dir=self.folder))
+    def load(self, case: Case, key: str | None = None) -> Volume:
+        """Give a case from the cache, preparing it first where it is missing, outdated or damaged.
+
+        Args:
+            case: the files.
+            key: the case's key as it was before, where a change of its files since then is an error.
+
+        Raises:
+            DataError: the case's files cannot be used, or changed.
+        """
         try:
-            np.save(scratch / "image.npy", image, allow_pickle=False)
-            np.save(scratch / "label.npy", label, allow_pickle=False)
+            return self._load(case, key or self.key(case))
+        except OSError as error:
+            raise self._unusable(str(error)) from None
+
+    def _load(self, case: Case, key: str) -> Volume:
+        entry = self.folder / key
+        volume = _open(entry)
+        if volume is None:
+            self._discard(entry)
+            prepared = preprocess(case, self.task, self.site)
+            if self.key(case) != key:
+                raise DataError(
+                    f"{case.image}: it or its label changed while they were in use.",
+                    "Submit the job again once the files are at rest.",
+                    code=ErrorCode.UNREADABLE_IMAGE,
+                    case=case.name,
+                )
+            self._write(entry, *prepared)
+            volume = _open(entry)
+        if volume is None:
+            raise self._unusable("what was written cannot be read again")
+        return volume
+
+    def _unusable(self, reason: str) -> DataError:
+        return DataError(
+            f"{self.folder}: cannot keep prepared volumes ({reason}).",
+            "Free space on that disk and check its permissions, or name another folder as cache in site.yaml.",
+            code=ErrorCode.CACHE_UNUSABLE,
+        )
+
+    def _discard(self, entry: Path) -> None:
+        """Take a damaged entry out of the way."""
+        if not entry.exists():
+            return
+        with scratch_folder(self.folder) as grave, (self.folder / ".lock").open("w") as lock:
+            # Another process may have replaced it since: under the lock nobody takes a whole one away.
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            if _open(entry) is None and entry.exists():
+                os.rename(entry, grave / "entry")
+
+    def _write(self, entry: Path, image: np.ndarray, label: np.ndarray, spacing: np.ndarray) -> None:
+        with scratch_folder(self.folder) as scratch:
+            # Axial slices lie together on disk: a slice reads its own pages alone.
+            np.save(scratch / "image.npy", np.asfortranarray(image), allow_pickle=False)
+            np.save(scratch / "label.npy", np.asfortranarray(label), allow_pickle=False)
             np.save(scratch / "spacing.npy", spacing, allow_pickle=False)
             np.save(scratch / "foreground.npy", _foreground(label), allow_pickle=False)
             try:
@@ -103,19 +152,21 @@ class Cache:
             except OSError:
                 if not entry.is_dir():  # another process was first: its entry is the same
                     raise
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _open(entry: Path) -> Volume:
-    foreground = np.load(entry / "foreground.npy", allow_pickle=False)
-    label = np.load(entry / "label.npy", mmap_mode="r", allow_pickle=False)
-    return Volume(
-        image=np.load(entry / "image.npy", mmap_mode="r", allow_pickle=False),
-        label=label,
-        spacing=np.load(entry / "spacing.npy", allow_pickle=False),
-        foreground=[foreground[foreground[:, 0] == index, 1:] for index in range(len(label))],
-    )
+def _open(entry: Path) -> Volume | None:
+    """The volume of an entry; None where it is missing or damaged."""
+    try:
+        foreground = np.load(entry / "foreground.npy", allow_pickle=False)
+        label = np.load(entry / "label.npy", mmap_mode="r", allow_pickle=False)
+        return Volume(
+            image=np.load(entry / "image.npy", mmap_mode="r", allow_pickle=False),
+            label=label,
+            spacing=np.load(entry / "spacing.npy", allow_pickle=False),
+            foreground=[foreground[foreground[:, 0] == index, 1:] for index in range(len(label))],
+        )
+    except (FileNotFoundError, NotADirectoryError, ValueError, EOFError):
+        return None
 
 
 def _foreground(label: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from flareseg.data.datalist import Case
-from flareseg.errors import DataError, ErrorCode
+from flareseg.errors import DataError, ErrorCode, unreadable
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 _FORMATS = ("PNG", "JPEG")
@@ -69,13 +69,7 @@ def _open(path: Path, case: Case) -> Image.Image:
         with Image.open(path, formats=_FORMATS) as picture:
             return ImageOps.exif_transpose(picture)
     except Exception as error:  # Pillow raises whatever the decoder raised; all mean the same to the site
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(
-            f"{path}: cannot be read as PNG or JPEG ({reason}).",
-            "The file is damaged or cut short: copy or export it again.",
-            code=ErrorCode.UNREADABLE_IMAGE,
-            case=case.name,
-        ) from None
+        raise unreadable(path, "PNG or JPEG", case.name, error) from None
 
 
 def _foreground(drawn: Image.Image, case: Case) -> np.ndarray:

@@ -15,7 +15,7 @@ from nibabel.spatialimages import SpatialImage
 
 from flareseg.data.datalist import Case
 from flareseg.data.frames import read_frame
-from flareseg.errors import DataError, ErrorCode
+from flareseg.errors import DataError, ErrorCode, unreadable
 from flareseg.site import Site
 from flareseg.task import Intensity, Task
 
@@ -87,24 +87,14 @@ def _read(path: Path, case: Case) -> SpatialImage:
     try:
         return nib.as_closest_canonical(nib.load(path))
     except Exception as error:  # nibabel raises whatever the decoder raised; all mean the same to the site
-        raise _unreadable(path, case, error) from None
+        raise unreadable(path, "NIfTI", case.name, error) from None
 
 
 def _voxels(image: SpatialImage, path: Path, case: Case) -> np.ndarray:
     try:
         return np.asanyarray(image.dataobj)
     except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise _unreadable(path, case, error) from None
-
-
-def _unreadable(path: Path, case: Case, error: Exception) -> DataError:
-    reason = " ".join(str(error).split()) or type(error).__name__
-    return DataError(
-        f"{path}: cannot be read as NIfTI ({reason}).",
-        "The file is damaged or cut short: copy or export it again.",
-        code=ErrorCode.UNREADABLE_IMAGE,
-        case=case.name,
-    )
+        raise unreadable(path, "NIfTI", case.name, error) from None
 
 
 def _masks(label: np.ndarray, case: Case, task: Task, site: Site) -> np.ndarray:

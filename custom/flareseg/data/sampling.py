@@ -48,7 +48,7 @@ class PatchSampler:
         self.patch = tuple(patch)
         self.box = (*patch, 1) if len(patch) == 2 else tuple(patch)
         self.foreground = foreground
-        self.present = [[index for index in labels if len(volume.foreground[index])] for volume in volumes]
+        self.labels = tuple(labels)
 
     def draw(self, size: int, rng: np.random.Generator) -> Batch:
         """Draw a batch.
@@ -69,7 +69,8 @@ class PatchSampler:
         images, labels, spacing, taken = [], [], [], []
         for number in numbers:
             volume = self.volumes[number]
-            corner = self._corner(volume, self.present[number], rng)
+            present = [index for index in self.labels if len(volume.foreground[index])]
+            corner = self._corner(volume, present, rng)
             images.append(self._cut(volume.image, corner))
             labels.append(self._cut(volume.label, corner))
             spacing.append(volume.spacing)
@@ -106,5 +107,5 @@ class PatchSampler:
             (part.start - start, start + extent - part.stop)
             for part, start, extent in zip(inside, corner, self.box, strict=True)
         ]
-        padded = np.pad(cut, [(0, 0), *missing]) if any(map(any, missing)) else np.ascontiguousarray(cut)
-        return padded.reshape(array.shape[0], *self.patch)
+        padded = np.pad(cut, [(0, 0), *missing]) if any(map(any, missing)) else cut
+        return np.array(padded, order="C").reshape(array.shape[0], *self.patch)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flareseg.data.cache import Cache, Volume
+from flareseg.data.cache import Cache
 from flareseg.data.datalist import SplitName, load_cases
+from flareseg.data.scratch import sweep
+from flareseg.data.volumes import Volumes, VolumeStore
 from flareseg.site import Site
 from flareseg.task import Task
 
@@ -13,7 +15,8 @@ from flareseg.task import Task
 class SiteData:
     """The volumes of a site by split.
 
-    Preparing reads every file once, so that a damaged one is found before the first round.
+    Preparing looks at every case once, so that a damaged one is found before the first round; memory stays within
+    ``site.memory_gib`` however many there are.
 
     Args:
         task: what is learned.
@@ -27,14 +30,17 @@ class SiteData:
     def __init__(self, task: Task, site: Site, cache: Path) -> None:
         self.task = task
         self.site = site
-        store = Cache(site.cache or cache, task, site)
+        folder = site.cache or cache
+        sweep(folder)
+        store = VolumeStore(Cache(folder, task, site), limit=int(site.memory_gib * 2**30))
         cases = load_cases(site.data)
-        self._volumes: dict[SplitName, list[Volume]] = {
-            split: [store.load(case) for case in several] for split, several in cases.items()
-        }
+        self._volumes = {split: Volumes(store, several) for split, several in cases.items()}
         self._patients = {split: [case.patient or case.name for case in several] for split, several in cases.items()}
+        for several in cases.values():
+            for case in several:
+                store.get(case)
 
-    def volumes(self, split: SplitName) -> list[Volume]:
+    def volumes(self, split: SplitName) -> Volumes:
         """The volumes of one split, in a fixed order."""
         return self._volumes[split]
 

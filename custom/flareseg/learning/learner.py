@@ -18,9 +18,9 @@ from flareseg.data.site_data import SiteData
 from flareseg.errors import ErrorCode, FlaresegError
 from flareseg.fedgs import CumulativeUpdate
 from flareseg.learning.gradient_scale import GradientScale
-from flareseg.learning.losses import MaskedLoss
+from flareseg.learning.losses import MaskedLoss, VolumeLoss
 from flareseg.learning.metrics import Score, Scores, dice_by_size, dice_per_label
-from flareseg.learning.predict import Stopped, predict_logits
+from flareseg.learning.predict import Stopped, predict_parts
 from flareseg.learning.private_training import PoissonSampler, PrivateGradients
 from flareseg.learning.seeding import generator
 from flareseg.networks.registry import State, build_network, local_names
@@ -44,6 +44,7 @@ class TrainingResult:
         loss: mean loss over the steps; None under differential privacy, which does not cover it.
         mean_scale: mean η over the steps; 1 without FedGS.
         seconds: wall time.
+        waiting_seconds: of these, waiting for training samples.
     """
 
     update: State
@@ -52,6 +53,7 @@ class TrainingResult:
     loss: float | None
     mean_scale: float
     seconds: float
+    waiting_seconds: float
 
 
 class Learner:
@@ -123,11 +125,13 @@ class Learner:
             expected = sampler.expected(settings.batch_size)
             private = PrivateGradients(self.network, optimizer, self.loss, self.privacy, expected)
         cumulative = CumulativeUpdate(optimizer)
-        losses, scales = [], []
+        losses, scales, waiting = [], [], 0.0
         for _ in range(settings.steps):
             if should_stop():
                 raise Stopped
+            asked = time.perf_counter()
             batch = sampler.draw(settings.batch_size, sampling)
+            waiting += time.perf_counter() - asked
             x = torch.from_numpy(batch.images).to(self.device)
             target = torch.from_numpy(batch.labels).to(self.device)
             if gin is not None and len(x):
@@ -163,6 +167,7 @@ class Learner:
             loss=mean_loss,
             mean_scale=float(np.mean(scales)),
             seconds=time.perf_counter() - started,
+            waiting_seconds=waiting,
         )
 
     @torch.no_grad()
@@ -185,16 +190,14 @@ class Learner:
         by_size: list[tuple[float, float]] = []
         losses: list[float] = []
         for volume in self.data.volumes(split):
-            logits = self.predict(volume, should_stop)
-            target = torch.from_numpy(np.array(volume.label))
-            losses.append(float(self.loss(logits[None], target[None])))
-            prediction = logits > 0
-            dice.append(dice_per_label(prediction[annotated], target[annotated].bool()).tolist())
+            prediction, loss = self._segment(volume, should_stop)
+            losses.append(loss)
+            truth = torch.from_numpy(np.array(volume.label[annotated], dtype=bool, order="C"))
+            dice.append(dice_per_label(prediction, truth).tolist())
             if lesion and self.task.labels.index(lesion.label) in annotated:
                 index = self.task.labels.index(lesion.label)
-                by_size.append(
-                    dice_by_size(prediction[index].numpy(), volume.label[index], volume.spacing, lesion.small)
-                )
+                predicted = prediction[annotated.index(index)].numpy()
+                by_size.append(dice_by_size(predicted, volume.label[index], volume.spacing, lesion.small))
         return Scores(
             dice={
                 self.task.labels[index]: Score.of(values[position] for values in dice)
@@ -205,12 +208,22 @@ class Learner:
             loss=Score.of(losses).mean,
         )
 
-    @torch.no_grad()
-    def predict(self, volume: Volume, should_stop: Callable[[], bool] = lambda: False) -> torch.Tensor:
-        """Logits of one volume with the weights loaded last, float32 (L, X, Y, Z) on the CPU."""
-        image = torch.from_numpy(np.array(volume.image)).to(self.device)
+    def _segment(self, volume: Volume, should_stop: Callable[[], bool]) -> tuple[torch.Tensor, float]:
+        """Predict one volume with the weights loaded last.
+
+        Logits of a whole volume are not kept where parts of it do: memory is what limits the size of an image.
+
+        Returns:
+            The annotated labels, bool (A, X, Y, Z) on the CPU, and the loss.
+        """
+        annotated = self.data.annotated
+        prediction = torch.zeros((len(annotated), *volume.label.shape[1:]), dtype=torch.bool)
+        loss = VolumeLoss(self.loss)
         with self._autocast:
-            return predict_logits(self.network, image, self.task, should_stop).cpu()
+            for part, logits in predict_parts(self.network, volume.image, self.task, should_stop):
+                loss.add(logits, torch.from_numpy(np.array(volume.label[..., part], order="C")))
+                prediction[..., part] = logits[annotated] > 0
+        return prediction, loss.value()
 
     def _gin(self, round_number: int) -> RandGIN | None:
         settings = self.task.gin

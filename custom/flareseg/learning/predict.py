@@ -1,9 +1,10 @@
-"""From a network and a volume to masks."""
+"""From a network and a volume to logits, in parts that fit into memory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+import numpy as np
 import torch
 from monai.inferers import sliding_window_inference
 from monai.transforms import DivisiblePad
@@ -17,44 +18,78 @@ class Stopped(Exception):  # noqa: N818 - not an error: the caller asked for it
     """Raised out of training or validation once the caller asked to stop."""
 
 
-def predict_logits(
-    network: torch.nn.Module,
-    image: torch.Tensor,
-    task: Task,
-    should_stop: Callable[[], bool] = lambda: False,
-) -> torch.Tensor:
-    """Apply a network to a whole volume: slice by slice in 2D, by sliding window in 3D.
+def predict_logits(network: torch.nn.Module, image: np.ndarray, task: Task) -> torch.Tensor:
+    """Apply a network to a whole volume.
 
     Args:
-        network: in evaluation mode, on the device of ``image``.
-        image: float (C, X, Y, Z) in [0, 1].
+        network: in evaluation mode; its device is used.
+        image: float32 (C, X, Y, Z) in [0, 1].
         task: gives the dimensions and the patch.
-        should_stop: asked before every batch of slices.
 
     Returns:
-        Logits, float32 (L, X, Y, Z).
+        Logits, float32 (L, X, Y, Z) on the CPU.
+    """
+    return torch.cat([logits for _, logits in predict_parts(network, image, task)], dim=3)
+
+
+def predict_parts(
+    network: torch.nn.Module,
+    image: np.ndarray,
+    task: Task,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Iterator[tuple[slice, torch.Tensor]]:
+    """Apply a network to a volume, slice by slice in 2D, by sliding window in 3D, and give the logits in parts.
+
+    In 2D no more than a part is ever held. In 3D windows overlap: image, logits and their weights are held on the
+    CPU, 4 (C + L + 1) bytes a voxel, and one window on the network's device.
+
+    Args:
+        network: in evaluation mode; its device is used.
+        image: float32 (C, X, Y, Z) in [0, 1].
+        task: gives the dimensions and the patch.
+        should_stop: asked before every batch of slices, and every window.
+
+    Yields:
+        A slice of Z, in order, and its logits, float32 (L, X, Y, z) on the CPU.
 
     Raises:
         Stopped: ``should_stop`` said so.
     """
+    device = next(network.parameters()).device
+    parts = [slice(start, start + _SLICES_AT_ONCE) for start in range(0, image.shape[3], _SLICES_AT_ONCE)]
     if task.spatial_dims == 3:
-        return _predict_volume(network, image, task)
-    levels = 2 ** (len(task.network.channels) - 1)
-    slices = image.permute(3, 0, 1, 2)
-    pad = DivisiblePad(k=levels)
-    parts = []
-    for batch in slices.split(_SLICES_AT_ONCE):
+        volume = _predict_volume(network, image, task, device, should_stop)
+        for part in parts:
+            yield part, volume[..., part].float()
+        return
+    pad = DivisiblePad(k=2 ** (len(task.network.channels) - 1))
+    for part in parts:
         if should_stop():
             raise Stopped
-        padded = torch.stack([torch.as_tensor(pad(item)) for item in batch])
-        logits = network(padded).float()
+        batch = torch.from_numpy(np.array(np.moveaxis(image[..., part], 3, 0), order="C"))
+        padded = torch.stack([torch.as_tensor(pad(item)) for item in batch]).to(device)
+        logits = network(padded).float().cpu()
         start = [(padded.shape[2 + axis] - batch.shape[2 + axis]) // 2 for axis in range(2)]
-        parts.append(logits[:, :, start[0] : start[0] + batch.shape[2], start[1] : start[1] + batch.shape[3]])
-    return torch.cat(parts).permute(1, 2, 3, 0)
+        inside = logits[:, :, start[0] : start[0] + batch.shape[2], start[1] : start[1] + batch.shape[3]]
+        yield part, inside.permute(1, 2, 3, 0)
 
 
-def _predict_volume(network: torch.nn.Module, image: torch.Tensor, task: Task) -> torch.Tensor:
+def _predict_volume(
+    network: torch.nn.Module, image: np.ndarray, task: Task, device: torch.device, should_stop: Callable[[], bool]
+) -> torch.Tensor:
+    def window(patch: torch.Tensor) -> torch.Tensor:
+        if should_stop():
+            raise Stopped
+        return torch.as_tensor(network(patch))
+
     logits = sliding_window_inference(
-        image[None], roi_size=task.patch, sw_batch_size=1, predictor=network, overlap=0.25, mode="gaussian"
+        torch.from_numpy(np.array(image[None], order="C")),
+        roi_size=task.patch,
+        sw_batch_size=1,
+        predictor=window,
+        overlap=0.25,
+        mode="gaussian",
+        sw_device=device,
+        device=torch.device("cpu"),
     )
-    return torch.as_tensor(logits)[0].float()
+    return torch.as_tensor(logits)[0]

@@ -93,19 +93,16 @@ def segment(task: Task, site: Site, model: Path, cases: Sequence[Case]) -> list[
             code=ErrorCode.BAD_MODEL,
         ) from None
     cuda = torch.cuda.is_available() and site.device != "cpu"
-    device = torch.device("cuda" if cuda else "cpu")
-    network.to(device).eval()
+    network.to("cuda" if cuda else "cpu").eval()
     annotated = [index for index, label in enumerate(task.labels) if site.labels[label] is not None]
     with tempfile.TemporaryDirectory(prefix="flareseg-report-") as scratch:
         store = Cache(site.cache or Path(scratch), task, site)
-        return [_segment(case, store.load(case), network, device, task, annotated) for case in cases]
+        return [_segment(case, store.load(case), network, task, annotated) for case in cases]
 
 
-def _segment(
-    case: Case, volume: Volume, network: torch.nn.Module, device: torch.device, task: Task, annotated: list[int]
-) -> Segmented:
-    image = np.array(volume.image)
-    logits = predict_logits(network, torch.from_numpy(image).to(device), task).cpu()
+def _segment(case: Case, volume: Volume, network: torch.nn.Module, task: Task, annotated: list[int]) -> Segmented:
+    image = np.array(volume.image, order="C")
+    logits = predict_logits(network, image, task)
     prediction = logits[annotated] > 0
     truth = torch.from_numpy(np.array(volume.label[annotated])).bool()
     dice = dice_per_label(prediction, truth).tolist()

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -11,10 +11,11 @@ from flareseg.data.site_data import SiteData
 from flareseg.errors import ErrorCode, FlaresegError
 from flareseg.learning.gradient_scale import GradientScale
 from flareseg.learning.learner import Learner, Stopped
+from flareseg.learning.losses import MaskedLoss, VolumeLoss
 from flareseg.learning.predict import predict_logits
 from flareseg.networks import build_network, initial_state
 from flareseg.site import load_site
-from flareseg.task import Task
+from flareseg.task import Loss, Task
 from tiny import write_tiny_site
 
 
@@ -122,8 +123,32 @@ def test_predictions_have_the_volume_s_shape(task_content: dict[str, Any], patch
     task = Task.model_validate(task_content | {"patch": patch, "network": {"name": name, "channels": [8, 16]}})
     network = build_network(task).eval()
     with torch.no_grad():
-        logits = predict_logits(network, torch.rand(1, 21, 17, 7), task)
+        logits = predict_logits(network, torch.rand(1, 21, 17, 7).numpy(), task)
     assert logits.shape == (3, 21, 17, 7)
+
+
+def test_three_dimensional_validation_stops_between_windows(task_content: dict[str, Any], site_file: Path) -> None:
+    task = Task.model_validate(task_content | {"patch": [16, 16, 16]})
+    asked: list[None] = []
+
+    def stop() -> bool:
+        asked.append(None)
+        return len(asked) == 2
+
+    with pytest.raises(Stopped):
+        learner(task, site_file).validate(initial_state(task), should_stop=stop)
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize("name", ["dice", "dice_ce"])
+def test_the_loss_of_parts_is_the_loss_of_the_whole(name: Literal["dice", "dice_ce"]) -> None:
+    torch.manual_seed(0)
+    logits, target = torch.randn(3, 9, 8, 10), (torch.rand(3, 9, 8, 10) > 0.8).to(torch.uint8)
+    loss = MaskedLoss(Loss(name=name, ce_weight=0.7), [0, 2])
+    parts = VolumeLoss(loss)
+    for start in (0, 4, 8):
+        parts.add(logits[..., start : start + 4], target[..., start : start + 4])
+    assert parts.value() == pytest.approx(float(loss(logits[None], target[None])), rel=1e-5)
 
 
 def test_three_dimensional_patches_train(task_content: dict[str, Any], site_file: Path) -> None:
