@@ -57,3 +57,11 @@ class NormBound:
     def accepted(self, norm: float) -> None:
         """Note the norm of an update that was accepted."""
         self._accepted.append(norm)
+
+    def state(self) -> list[float]:
+        """Norms accepted in the round: all that a resume needs."""
+        return sorted(self._accepted)
+
+    def load_state(self, norms: Iterable[float]) -> None:
+        """Go on from an earlier :meth:`state`."""
+        self._accepted = list(norms)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from nvflare.apis.dxo import DXO, DataKind, MetaKey, from_shareable
@@ -22,16 +21,14 @@ from flareseg.errors import FlaresegError
 from flareseg.fedgs import ExactSum, ServerMomentum, mean_scale
 from flareseg.fedgs.exact import cast
 from flareseg.fedgs.norm_bound import NormBound, l2_norm
-from flareseg.flare.keys import META_MEAN_SCALE, Header, Prop, job_task, run_folder
+from flareseg.flare.keys import META_MEAN_SCALE, Header, Prop, job_task
 from flareseg.flare.messages import check_meta
-from flareseg.flare.state import load_model, save_model, to_numpy
 from flareseg.flare.training import job_min_clients
 from flareseg.networks import build_network, local_names
 from flareseg.task import Task
 
 _REASON_LENGTH = 200
 _ROUNDING = 1e-9
-MOMENTUM_FILE = "momentum.pt"
 
 
 def plain(text: str) -> str:
@@ -84,18 +81,14 @@ class FedGSAggregator(Aggregator):
                 self._sum, self._accepted, self._closed = ExactSum(shared, max(1, sites)), {}, False
                 self._bound.open(l2_norm(shared, self._parameters))
 
-        elif event_type == AppEventType.AFTER_LEARNABLE_PERSIST and self._momentum.momentum:
-            about = {"round": fl_ctx.get_prop(AppConstants.CURRENT_ROUND), "task_digest": self._digest}
-            save_model(run_folder(fl_ctx) / MOMENTUM_FILE, self._momentum.state(), about)
+    def state(self) -> tuple[dict[str, np.ndarray], list[float]]:
+        """What goes from round to round: velocity by parameter name, and norms of the updates accepted last."""
+        return self._momentum.state(), self._bound.state()
 
-    def load_momentum(self, path: Path) -> None:
-        """Go on with the momentum of an earlier run, to the same bits as if it had not been interrupted.
-
-        Raises:
-            FlaresegError: the file is no momentum file.
-        """
-        velocity, _ = load_model(path)
-        self._momentum.load_state(to_numpy(velocity))
+    def load_state(self, velocity: Mapping[str, np.ndarray], norms: Iterable[float]) -> None:
+        """Go on from an earlier :meth:`state`, to the same bits as if the run had not been interrupted."""
+        self._momentum.load_state(velocity)
+        self._bound.load_state(norms)
 
     def accept(self, shareable: Shareable, fl_ctx: FLContext) -> bool:
         """Add a contribution, or refuse it with a reason in the log and in the context."""

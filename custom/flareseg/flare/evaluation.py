@@ -83,10 +83,13 @@ class GlobalModelEvaluation(Controller):
     ) -> dict[str, ScoresMessage]:
         settings = job_task(fl_ctx)
         data = DXO(DataKind.WEIGHTS, data=model[ModelLearnableKey.WEIGHTS]).to_shareable()
-        stamp(data, settings.digest())
+        stamp(data, self._recorder.record)
         data.set_header(Header.SPLIT, split)
         data.set_header(Header.MODEL_NAME, name)
         self._scores = {}
+        # After a resume a site that was accepted before may not be there.
+        there = {client.name for client in fl_ctx.get_engine().get_clients()}
+        targets = [site for site in self._recorder.current.accepted if site in there]
         self.broadcast_and_wait(
             task=Task(
                 name=TaskName.VALIDATE,
@@ -95,8 +98,8 @@ class GlobalModelEvaluation(Controller):
                 result_received_cb=self._receive,
             ),
             fl_ctx=fl_ctx,
-            targets=list(self._recorder.current.accepted),
-            min_responses=min(job_min_clients(fl_ctx), len(self._recorder.current.accepted)),
+            targets=targets,
+            min_responses=min(job_min_clients(fl_ctx), len(targets)),
             wait_time_after_min_received=settings.aggregation.wait_after_min,
             abort_signal=abort_signal,
         )

@@ -23,8 +23,9 @@ import flareseg
 from flareseg.data.site_data import SiteData
 from flareseg.errors import ErrorCode, FlaresegError
 from flareseg.flare.keys import META_MEAN_SCALE, METRIC_DICE, METRIC_SMALL_DICE, Header, TaskName, job_task
+from flareseg.flare.local_parameters import LocalParameters
 from flareseg.flare.site_privacy import SitePrivacy
-from flareseg.flare.state import load_model, save_model, to_numpy, to_torch
+from flareseg.flare.state import to_numpy, to_torch
 from flareseg.learning.learner import Learner, Stopped
 from flareseg.learning.metrics import Scores
 from flareseg.networks.registry import State
@@ -45,6 +46,7 @@ class SegmentationExecutor(Executor):
         self._salt = secrets.token_bytes(16)
         self._privacy: SitePrivacy | None = None
         self._learner: Learner | None = None
+        self._local: LocalParameters | None = None
         self._local_model: State | None = None
 
     def execute(self, task_name: str, shareable: Shareable, fl_ctx: FLContext, abort_signal: Signal) -> Shareable:
@@ -94,13 +96,16 @@ class SegmentationExecutor(Executor):
         training = learner.task.training
         round_number = int(shareable.get_header(AppConstants.CURRENT_ROUND))
         state = to_torch(from_shareable(shareable).data)
+        local = self._get_local(shareable, fl_ctx)
+        learner.local = local.before(round_number)
         scores: Scores | None = None
         if round_number % training.validate_every == 0 or round_number == training.rounds - 1:
             scores = learner.validate(state, "validation", should_stop)
         privacy = self._site_privacy
         privacy.begin_round(learner.task, learner.data)
         result = learner.train(state, round_number, should_stop)
-        self._keep_local(learner, fl_ctx)
+        if learner.local:
+            local.keep(round_number, learner.local)
         self._local_model = {name: value.detach().cpu().clone() for name, value in learner.network.state_dict().items()}
         update = privacy.protect({name: -value for name, value in result.update.items()} | result.buffers)
         dxo = DXO(DataKind.WEIGHT_DIFF, data=to_numpy(update))
@@ -142,6 +147,7 @@ class SegmentationExecutor(Executor):
                 "Expected validation or testing: run the same bundle on server and site.",
                 code=ErrorCode.TASK_MISMATCH,
             )
+        learner.local = self._get_local(shareable, fl_ctx).before(learner.task.training.rounds)
         scores = learner.validate(to_torch(from_shareable(shareable).data), split, should_stop)
         reply = DXO(DataKind.METRICS, data=scores.as_dict()).to_shareable()
         reply.set_header(Header.REPORT, {"modality": learner.data.site.modality})
@@ -171,9 +177,6 @@ class SegmentationExecutor(Executor):
             torch.set_num_threads(site.threads)
             data = SiteData(task, site, cache=Path(workspace.get_root_dir()) / "cache")
             self._learner = Learner(task, data, fl_ctx.get_identity_name(), self._site_privacy.differential)
-            kept = self._local_file(fl_ctx)
-            if kept.is_file():
-                self._learner.local = load_model(kept)[0]
             counts = ", ".join(f"{len(data.volumes(s))} {s}" for s in ("training", "validation", "testing"))
             self.log_info(fl_ctx, f"data ready: {site.modality}, volumes: {counts}; device {self._learner.device}")
         return self._learner
@@ -193,17 +196,11 @@ class SegmentationExecutor(Executor):
                 code=ErrorCode.TASK_MISMATCH,
             )
 
-    @staticmethod
-    def _local_file(fl_ctx: FLContext) -> Path:
-        """Where this job's local parameters lie: outside its run folder, to be found again after a restart."""
-        workspace = fl_ctx.get_engine().get_workspace()
-        return Path(workspace.get_root_dir()) / "local_parameters" / f"{fl_ctx.get_job_id()}.pt"
-
-    def _keep_local(self, learner: Learner, fl_ctx: FLContext) -> None:
-        if learner.local:
-            path = self._local_file(fl_ctx)
-            path.parent.mkdir(exist_ok=True)
-            save_model(path, to_numpy(learner.local), {"task_digest": learner.task.digest()})
+    def _get_local(self, shareable: Shareable, fl_ctx: FLContext) -> LocalParameters:
+        if self._local is None:
+            root = Path(fl_ctx.get_engine().get_workspace().get_root_dir())
+            self._local = LocalParameters(root, shareable.get_header(Header.RUN))
+        return self._local
 
     def _failure(self, error: FlaresegError, fl_ctx: FLContext) -> Shareable:
         case_id = None

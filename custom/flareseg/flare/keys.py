@@ -14,6 +14,7 @@ class Header:
 
     VERSION = "flareseg.version"
     TASK_DIGEST = "flareseg.task_digest"
+    RUN = "flareseg.run"
     SPLIT = "flareseg.split"
     MODEL_NAME = "flareseg.model"
     ERROR = "flareseg.error"
@@ -26,6 +27,13 @@ class Prop:
     REFUSAL = "flareseg.refusal"
 
 
+class Happened:
+    """Events of ours at the server."""
+
+    ROUND_RECORDED = "_flareseg_round_recorded"
+    """The record of a round is closed."""
+
+
 class TaskName:
     """Tasks a site executes."""
 
@@ -35,6 +43,9 @@ class TaskName:
 
 
 META_MEAN_SCALE = "mean_scale"
+RESUMES = "resumes"
+"""In a job's meta.json, below custom_props: the id of the job to go on from."""
+
 METRIC_DICE = "val_dice"
 METRIC_SMALL_DICE = "val_small_dice"
 MODEL_LAST, MODEL_BEST, MODEL_BEST_SMALL = "last", "best", "best_small"

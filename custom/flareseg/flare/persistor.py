@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
 from nvflare.apis.fl_context import FLContext
 from nvflare.app_common.abstract.model import ModelLearnable, ModelLearnableKey, make_model_learnable
 from nvflare.app_common.abstract.model_persistor import ModelPersistor
@@ -12,39 +16,77 @@ from flareseg.flare.keys import MODEL_BEST, MODEL_BEST_SMALL, MODEL_LAST, job_ta
 from flareseg.flare.state import load_model, save_model, to_numpy
 from flareseg.networks import initial_state
 
+_NAMES = (MODEL_LAST, MODEL_BEST, MODEL_BEST_SMALL)
+
 
 class SegmentationModelPersistor(ModelPersistor):
-    """Starts from the task's seeded network and keeps models in the job's own run folder.
+    """Starts from the task's seeded network, or from what a resume put there; keeps models in the job's run folder.
 
     It takes no class and no path, so that a job can neither build another class with it nor reach another file.
+
+    Args:
+        recorder_id: id of the run recorder component.
     """
 
+    def __init__(self, recorder_id: str = "recorder") -> None:
+        super().__init__()
+        self.recorder_id = recorder_id
+
     def load_model(self, fl_ctx: FLContext) -> ModelLearnable:
-        """Give the initial weights of the task's network."""
+        """Give the weights to start from: the last model of a resumed run, else the task's initial ones."""
+        if MODEL_LAST in self.candidates(fl_ctx):
+            return self.get_model(MODEL_LAST, fl_ctx)
         return make_model_learnable(to_numpy(initial_state(job_task(fl_ctx))), {})
 
     def save_model(self, model: ModelLearnable, fl_ctx: FLContext) -> None:
         """Keep the model as the last one."""
-        self.save_as(MODEL_LAST, model, fl_ctx.get_prop(AppConstants.CURRENT_ROUND) + 1, fl_ctx)
+        self.keep(MODEL_LAST, model, fl_ctx.get_prop(AppConstants.CURRENT_ROUND) + 1, None, fl_ctx)
 
-    def save_as(self, name: str, model: ModelLearnable, rounds_done: int, fl_ctx: FLContext) -> None:
-        """Keep the model under one of the three names, replacing what was there."""
+    def keep(self, name: str, model: ModelLearnable, rounds_done: int, score: float | None, fl_ctx: FLContext) -> bool:
+        """Keep the model under one of the three names, and note it in the record.
+
+        On a full disk the file of before stays and the job stops: days of training that nobody can keep help nobody.
+
+        Returns:
+            Whether it was kept.
+        """
+        try:
+            self.write(name, model[ModelLearnableKey.WEIGHTS], rounds_done, fl_ctx)
+        except OSError as error:
+            self.system_panic(
+                f"the model {name} after {rounds_done} rounds could not be saved ({error.strerror}); the one before it "
+                f"remains. Free space on the server's disk, then: flareseg job resume {fl_ctx.get_job_id()}",
+                fl_ctx,
+            )
+            return False
+        fl_ctx.get_engine().get_component(self.recorder_id).keep(name, rounds_done, score)
+        return True
+
+    def write(self, name: str, weights: Mapping[str, np.ndarray], rounds_done: int, fl_ctx: FLContext) -> None:
+        """Write weights under one of the three names, replacing what was there.
+
+        Raises:
+            OSError: the disk is full; the file of before stays.
+        """
         about = {
             "name": name,
             "rounds_done": rounds_done,
             "flareseg": flareseg.__version__,
             "task": job_task(fl_ctx).model_dump(mode="json"),
         }
-        save_model(run_folder(fl_ctx) / f"{name}.pt", model[ModelLearnableKey.WEIGHTS], about)
+        save_model(self._file(name, fl_ctx), weights, about)
 
     def candidates(self, fl_ctx: FLContext) -> list[str]:
         """Names of the models that were kept, in a fixed order."""
-        folder = run_folder(fl_ctx)
-        return [name for name in (MODEL_LAST, MODEL_BEST, MODEL_BEST_SMALL) if (folder / f"{name}.pt").is_file()]
+        return [name for name in _NAMES if self._file(name, fl_ctx).is_file()]
 
     def get_model(self, model_file: str, fl_ctx: FLContext) -> ModelLearnable:
         """Read a kept model by its name."""
-        if model_file not in (MODEL_LAST, MODEL_BEST, MODEL_BEST_SMALL):
-            raise ValueError(f"model should be one of last, best, best_small, got {model_file}")
-        state, about = load_model(run_folder(fl_ctx) / f"{model_file}.pt")
+        state, about = load_model(self._file(model_file, fl_ctx))
         return make_model_learnable(to_numpy(state), {"rounds_done": about["rounds_done"]})
+
+    @staticmethod
+    def _file(name: str, fl_ctx: FLContext) -> Path:
+        if name not in _NAMES:
+            raise ValueError(f"model should be one of {', '.join(_NAMES)}, got {name}")
+        return run_folder(fl_ctx) / f"{name}.pt"

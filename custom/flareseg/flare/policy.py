@@ -11,6 +11,7 @@ CLASS_ALLOW_LIST = (
     "flareseg.flare.executor.SegmentationExecutor",
     "flareseg.flare.persistor.SegmentationModelPersistor",
     "flareseg.flare.recorder.RunRecorder",
+    "flareseg.flare.resume.CheckpointKeeper",
     "flareseg.flare.selector.BestModelSelector",
     "flareseg.flare.training.SegmentationTraining",
     "nvflare.app_common.shareablegenerators.full_model_shareable_generator.FullModelShareableGenerator",

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from flareseg.files import replacing
 from flareseg.flare.messages import ScoresMessage, SiteError, SiteReport
 
 Status = Literal["running", "complete", "subset", "failed"]
@@ -56,10 +55,15 @@ class Evaluation(BaseModel):
 
 
 class RunRecord(BaseModel):
-    """The whole run, as ``record.json`` in the job's result."""
+    """The whole run, as ``record.json`` in the job's result.
+
+    A run that was resumed goes through several jobs: ``resumed_from`` names the earlier ones, the first one first.
+    """
 
     job_id: str
     job_name: str
+    resumed_from: list[str] = []
+    submitter: str = ""
     versions: dict[str, str]
     task: dict[str, Any]
     task_digest: str
@@ -74,11 +78,13 @@ class RunRecord(BaseModel):
     models: dict[str, ModelNote] = {}
     evaluation: Evaluation = Evaluation()
 
+    @property
+    def run_id(self) -> str:
+        """Id of the first job of the run: the same before and after a resume."""
+        return [*self.resumed_from, self.job_id][0]
+
     def write(self, path: Path) -> None:
         """Write the record as JSON, atomically."""
         text = json.dumps(self.model_dump(mode="json"), indent=1)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".record-", delete=False) as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(stream.name, path)
+        with replacing(path) as stream:
+            stream.write(text.encode())

@@ -22,7 +22,7 @@ from pydantic import ValidationError
 
 import flareseg
 from flareseg.errors import FlaresegError
-from flareseg.flare.keys import RECORD_FILE, Header, Prop, job_task, run_folder
+from flareseg.flare.keys import RECORD_FILE, Happened, Header, Prop, job_task, run_folder
 from flareseg.flare.messages import ScoresMessage, SiteError, SiteReport
 from flareseg.flare.record import ModelNote, RoundRecord, RunRecord
 
@@ -58,6 +58,11 @@ class RunRecorder(FLComponent):
         return self._record
 
     @property
+    def ended_well(self) -> bool:
+        """The run has ended, with all sites or with some."""
+        return self._record is not None and self._record.status in ("complete", "subset")
+
+    @property
     def current(self) -> RoundRecord:
         """The record of the round that runs or ran last."""
         return self.record.rounds[-1]
@@ -65,24 +70,29 @@ class RunRecorder(FLComponent):
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Follow the workflow's events."""
         with self._lock:
-            if event_type == EventType.START_RUN:
-                self._start(fl_ctx)
-            elif self._record is None:
-                return
-            elif event_type == AppEventType.ROUND_STARTED:
-                self._start_round(fl_ctx)
-            elif event_type == AppEventType.AFTER_CONTRIBUTION_ACCEPT:
-                self._contribution(fl_ctx)
-            elif event_type == AppEventType.ROUND_DONE:
-                self._end_round(fl_ctx)
-            elif event_type == EventType.FATAL_SYSTEM_ERROR:
-                self._failed_system(str(fl_ctx.get_prop(FLContextKey.EVENT_DATA, "")))
-            elif event_type == EventType.ABOUT_TO_END_RUN:
-                self._end(fl_ctx)
-            elif event_type == InfoCollector.EVENT_TYPE_GET_STATS:
-                collector = fl_ctx.get_prop(InfoCollector.CTX_KEY_STATS_COLLECTOR)
-                if collector is not None:
-                    collector.add_info(group_name="flareseg", info=self.progress())
+            self._follow(event_type, fl_ctx)
+        if event_type == AppEventType.ROUND_DONE and self._record is not None:
+            self.fire_event(Happened.ROUND_RECORDED, fl_ctx)
+
+    def _follow(self, event_type: str, fl_ctx: FLContext) -> None:
+        if event_type == EventType.START_RUN:
+            self._start(fl_ctx)
+        elif self._record is None:
+            return
+        elif event_type == AppEventType.ROUND_STARTED:
+            self._start_round(fl_ctx)
+        elif event_type == AppEventType.AFTER_CONTRIBUTION_ACCEPT:
+            self._contribution(fl_ctx)
+        elif event_type == AppEventType.ROUND_DONE:
+            self._end_round(fl_ctx)
+        elif event_type == EventType.FATAL_SYSTEM_ERROR:
+            self._failed_system(str(fl_ctx.get_prop(FLContextKey.EVENT_DATA, "")))
+        elif event_type == EventType.ABOUT_TO_END_RUN:
+            self._end(fl_ctx)
+        elif event_type == InfoCollector.EVENT_TYPE_GET_STATS:
+            collector = fl_ctx.get_prop(InfoCollector.CTX_KEY_STATS_COLLECTOR)
+            if collector is not None:
+                collector.add_info(group_name="flareseg", info=self.progress())
 
     def sent(self, site: str) -> None:
         """Note that the model went out to a site."""
@@ -119,9 +129,21 @@ class RunRecorder(FLComponent):
                     item.absent = [name for name in item.absent if name != site]
 
     def save(self, fl_ctx: FLContext) -> None:
-        """Write the record now."""
+        """Write the record now; on a full disk the one before stays, and the log says so."""
         with self._lock:
-            self.record.write(run_folder(fl_ctx) / RECORD_FILE)
+            try:
+                self.record.write(run_folder(fl_ctx) / RECORD_FILE)
+            except OSError as error:
+                self.log_error(fl_ctx, f"{RECORD_FILE} could not be written ({error.strerror}); the one before remains")
+
+    def go_on(self, earlier: RunRecord, fl_ctx: FLContext) -> None:
+        """Take over rounds, scores and participation of the run that this job resumes."""
+        with self._lock:
+            record = self.record
+            record.resumed_from = [*earlier.resumed_from, earlier.job_id]
+            record.rounds, record.models, record.modalities = earlier.rounds, earlier.models, earlier.modalities
+            self._sites = set(self.current.expected)
+            self.save(fl_ctx)
 
     def progress(self) -> dict[str, Any]:
         """What to show while the job runs: the state and the last two rounds."""
@@ -151,6 +173,7 @@ class RunRecorder(FLComponent):
             task=task.model_dump(mode="json"),
             task_digest=task.digest(),
             min_clients=int(meta[JobMetaKey.MIN_CLIENTS]),
+            submitter=str(meta.get(JobMetaKey.SUBMITTER_NAME, "")),
             started=time.time(),
         )
 
@@ -159,8 +182,7 @@ class RunRecorder(FLComponent):
         weights = fl_ctx.get_prop(AppConstants.GLOBAL_MODEL)[ModelLearnableKey.WEIGHTS]
         self._model_bytes = sum(value.nbytes for value in weights.values())
         # NVFlare forgets a site that is gone: who was expected once is expected to the end.
-        if not self._sites:
-            self._sites = named_sites(fl_ctx.get_prop(FLContextKey.JOB_META).get(JobMetaKey.DEPLOY_MAP) or {})
+        self._sites |= named_sites(fl_ctx.get_prop(FLContextKey.JOB_META).get(JobMetaKey.DEPLOY_MAP) or {})
         self._sites |= {client.name for client in fl_ctx.get_engine().get_clients()}
         number = fl_ctx.get_prop(AppConstants.CURRENT_ROUND)
         self.record.rounds.append(RoundRecord(round=number, expected=sorted(self._sites)))

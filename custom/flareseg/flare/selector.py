@@ -9,7 +9,7 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.app_event_type import AppEventType
 
-from flareseg.flare.keys import METRIC_DICE, METRIC_SMALL_DICE, MODEL_BEST, MODEL_BEST_SMALL, MODEL_LAST
+from flareseg.flare.keys import METRIC_DICE, METRIC_SMALL_DICE, MODEL_BEST, MODEL_BEST_SMALL
 from flareseg.flare.messages import ScoresMessage
 
 
@@ -46,12 +46,9 @@ class BestModelSelector(FLComponent):
         self.recorder_id = recorder_id
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
-        """Compare before aggregation; note the last model once it is kept."""
+        """Compare before aggregation."""
         if event_type == AppEventType.BEFORE_AGGREGATION:
             self._compare(fl_ctx)
-        elif event_type == AppEventType.AFTER_LEARNABLE_PERSIST:
-            rounds_done = fl_ctx.get_prop(AppConstants.CURRENT_ROUND) + 1
-            self._component(self.recorder_id, fl_ctx).keep(MODEL_LAST, rounds_done, None)
 
     @staticmethod
     def _component(name: str, fl_ctx: FLContext):  # type: ignore[no-untyped-def]
@@ -69,8 +66,8 @@ class BestModelSelector(FLComponent):
             if score is None or (known is not None and known.score is not None and score <= known.score):
                 continue
             model = fl_ctx.get_prop(AppConstants.GLOBAL_MODEL)
-            self._component(self.persistor_id, fl_ctx).save_as(name, model, rounds_done, fl_ctx)
-            recorder.keep(name, rounds_done, score)
+            if not self._component(self.persistor_id, fl_ctx).keep(name, model, rounds_done, score, fl_ctx):
+                return
             self.log_info(fl_ctx, f"{name} model so far: {metric} {score:.4f} after {rounds_done} rounds")
             if name == MODEL_BEST:
                 self._announce(metric, score, rounds_done, fl_ctx)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import numpy as np
 import torch
 
 from flareseg.errors import ErrorCode, FlaresegError
+from flareseg.files import replacing
 from flareseg.networks.registry import State
 
 
@@ -26,38 +25,62 @@ def to_torch(state: Mapping[str, np.ndarray]) -> State:
     return {name: torch.from_numpy(np.array(value)) for name, value in state.items()}
 
 
+def save_tensors(path: Path, content: Mapping[str, Any]) -> None:
+    """Write tensors and plain values atomically, readable with ``torch.load(path, weights_only=True)``.
+
+    Raises:
+        OSError: the file cannot be written (disk full); the old one stays.
+    """
+    with replacing(path) as stream:
+        try:
+            torch.save(dict(content), stream)
+        except RuntimeError as error:  # what PyTorch's writer makes of a full disk
+            raise error.__context__ if isinstance(error.__context__, OSError) else error from None
+
+
+def load_tensors(path: Path) -> dict[str, Any]:
+    """Read what :func:`save_tensors` wrote; nothing in the file is executed.
+
+    Raises:
+        FlaresegError: the file is missing, damaged, or holds more than tensors and plain values.
+    """
+    try:
+        return dict(torch.load(path, map_location="cpu", weights_only=True))
+    except Exception as error:
+        raise _not_ours(path, error) from None
+
+
 def save_model(path: Path, state: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
-    """Write weights atomically: the file is either the old or the new one, never half of one.
+    """Write weights atomically.
 
     Args:
-        path: a ``.pt`` file, readable with ``torch.load(path, weights_only=True)``.
+        path: a ``.pt`` file.
         state: weights by name.
         about: plain facts kept beside the weights (task, round, version).
+
+    Raises:
+        OSError: the file cannot be written (disk full); the old one stays.
     """
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as stream:
-        try:
-            torch.save({"model": to_torch(state), "about": json.dumps(about)}, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-            os.replace(stream.name, path)
-        except BaseException:
-            os.unlink(stream.name)
-            raise
+    save_tensors(path, {"model": to_torch(state), "about": json.dumps(about)})
 
 
 def load_model(path: Path) -> tuple[State, dict[str, Any]]:
-    """Read weights and the facts beside them; nothing in the file is executed.
+    """Read weights and the facts beside them.
 
     Raises:
         FlaresegError: the file is missing, damaged, or holds more than weights.
     """
+    content = load_tensors(path)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
         return dict(content["model"]), dict(json.loads(content["about"]))
-    except Exception as error:
-        reason = " ".join(str(error).split())[:200]
-        raise FlaresegError(
-            f"{path}: is not a flareseg model ({type(error).__name__}: {reason}).",
-            "Use a model file that flareseg wrote.",
-            code=ErrorCode.BAD_MODEL,
-        ) from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise _not_ours(path, error) from None
+
+
+def _not_ours(path: Path, error: Exception) -> FlaresegError:
+    reason = " ".join(str(error).split())[:200]
+    return FlaresegError(
+        f"{path}: is not a flareseg model ({type(error).__name__}: {reason}).",
+        "Use a model file that flareseg wrote.",
+        code=ErrorCode.BAD_MODEL,
+    )

@@ -15,15 +15,17 @@ from nvflare.app_common.workflows.scatter_and_gather import ScatterAndGather
 import flareseg
 from flareseg.errors import FlaresegError
 from flareseg.flare.keys import Header, TaskName, job_task
+from flareseg.flare.record import RunRecord
 from flareseg.flare.recorder import RunRecorder
 
 _MIN_RESPONSES = "__min_responses"
 
 
-def stamp(shareable: Shareable, digest: str) -> None:
-    """Mark task data with the bundle's version and the task's digest, which a site compares with its own."""
+def stamp(shareable: Shareable, record: RunRecord) -> None:
+    """Mark task data with the bundle's version, the task's digest and the run, which a site compares with its own."""
     shareable.set_header(Header.VERSION, flareseg.__version__)
-    shareable.set_header(Header.TASK_DIGEST, digest)
+    shareable.set_header(Header.TASK_DIGEST, record.task_digest)
+    shareable.set_header(Header.RUN, record.run_id)
 
 
 def job_min_clients(fl_ctx: FLContext) -> int:
@@ -39,6 +41,7 @@ class SegmentationTraining(ScatterAndGather):
         persistor_id: id of the persistor component.
         shareable_generator_id: id of the shareable generator component.
         recorder_id: id of the run recorder component.
+        checkpoints_id: id of the checkpoint keeper component.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class SegmentationTraining(ScatterAndGather):
         persistor_id: str = "persistor",
         shareable_generator_id: str = "shareable_generator",
         recorder_id: str = "recorder",
+        checkpoints_id: str = "checkpoints",
     ) -> None:
         super().__init__(
             min_clients=1,
@@ -58,18 +62,18 @@ class SegmentationTraining(ScatterAndGather):
             task_check_period=0.05,
         )
         self.recorder_id = recorder_id
-        self._digest = ""
+        self.checkpoints_id = checkpoints_id
         self._recorder: RunRecorder
 
     def start_controller(self, fl_ctx: FLContext) -> None:
-        """Read task.yaml and meta.json, then start as ScatterAndGather does."""
+        """Read task.yaml and meta.json, go on from an earlier job's checkpoint where one is named, then start."""
         try:
             task = job_task(fl_ctx)
-        except FlaresegError as error:
+            self._start_round = self._engine.get_component(self.checkpoints_id).resume(fl_ctx)
+        except (FlaresegError, OSError) as error:
             self.system_panic(str(error), fl_ctx)
             return
-        self._digest = task.digest()
-        self._num_rounds = task.training.rounds
+        self._num_rounds = task.training.rounds - self._start_round
         self._min_clients = job_min_clients(fl_ctx)
         self._wait_time_after_min_received = task.aggregation.wait_after_min
         self._train_timeout = task.aggregation.round_timeout
@@ -93,7 +97,7 @@ class SegmentationTraining(ScatterAndGather):
             self._num_rounds = done
 
     def _prepare_train_task_data(self, client_task: ClientTask, fl_ctx: FLContext) -> None:
-        stamp(client_task.task.data, self._digest)
+        stamp(client_task.task.data, self._recorder.record)
         self._recorder.sent(client_task.client.name)
         super()._prepare_train_task_data(client_task, fl_ctx)
 

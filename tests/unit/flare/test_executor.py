@@ -25,6 +25,8 @@ from flareseg.networks import build_network, initial_state, local_names
 from flareseg.task import Task
 from tiny import write_tiny_site
 
+RUNS = ("11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222")
+
 
 class Site:
     """A site's workspace; a new executor in it is the job's process that started again."""
@@ -56,15 +58,17 @@ class Site:
         }.items():
             self.context.set_prop(key, value)
 
-    def ask(self, executor: SegmentationExecutor, task_name: str, round_number: int = 0, job: str = "job") -> Shareable:
+    def ask(
+        self, executor: SegmentationExecutor, task_name: str, round_number: int = 0, run: str = RUNS[0]
+    ) -> Shareable:
         shareable = DXO(DataKind.WEIGHTS, data=to_numpy(initial_state(self.task))).to_shareable()
         for key, value in {
             Header.VERSION: flareseg.__version__,
             Header.TASK_DIGEST: self.task.digest(),
+            Header.RUN: run,
             AppConstants.CURRENT_ROUND: round_number,
         }.items():
             shareable.set_header(key, value)
-        self.context.set_prop(ReservedKey.RUN_NUM, job)
         return executor.execute(task_name, shareable, self.context, Signal())
 
     def kept(self) -> list[Path]:
@@ -96,19 +100,20 @@ def test_the_mean_scale_travels_with_the_contribution(site: Site) -> None:
     assert 1 < scale <= 3
 
 
-def test_a_restarted_site_finds_its_local_parameters_in_the_same_job_alone(site: Site) -> None:
-    def second_round(executor: SegmentationExecutor, job: str) -> dict[str, bytes]:
-        data = from_shareable(site.ask(executor, TaskName.TRAIN, 1, job)).data
-        return {name: value.tobytes() for name, value in data.items()}
+def train(site: Site, executor: SegmentationExecutor, round_number: int, run: str = RUNS[0]) -> dict[str, bytes]:
+    data = from_shareable(site.ask(executor, TaskName.TRAIN, round_number, run)).data
+    return {name: value.tobytes() for name, value in data.items()}
 
+
+def test_a_restarted_site_finds_its_local_parameters_in_the_same_run_alone(site: Site) -> None:
     steady = SegmentationExecutor()
-    site.ask(steady, TaskName.TRAIN, 0, "one")
+    train(site, steady, 0)
     (own,) = site.kept()
     after_first_round = own.read_bytes()
-    want = second_round(steady, "one")
+    want = train(site, steady, 1)
     own.write_bytes(after_first_round)
-    assert second_round(SegmentationExecutor(), "one") == want
-    assert second_round(SegmentationExecutor(), "two") != want
+    assert train(site, SegmentationExecutor(), 1) == want
+    assert train(site, SegmentationExecutor(), 1, RUNS[1]) != want
     assert len(site.kept()) == 2
 
 
@@ -148,7 +153,7 @@ def test_the_budget_of_a_site_ends_training_there_also_for_the_next_job(private_
         reversed(range(len(answers) - 1))
     )
     assert answers[-1].get_header(Header.ERROR) == {"code": "BUDGET", "case": None}
-    again = private_site.ask(SegmentationExecutor(), TaskName.TRAIN, 0, "another job")
+    again = private_site.ask(SegmentationExecutor(), TaskName.TRAIN, 0, RUNS[1])
     assert again.get_header(Header.ERROR)["code"] == "BUDGET"
     assert private_site.ask(executor, TaskName.VALIDATE).get_return_code() == ReturnCode.OK
 
@@ -196,3 +201,26 @@ def test_a_clipped_update_is_no_longer_than_the_bound(private_site: Site, bound:
     assert 0 < np.linalg.norm(values) <= bound
     assert reply.get_header(Header.REPORT)["privacy"] == {"scope": "clipped", "clipped": clipped}
     assert vars(executor)["told"]["privacy/clipped"] == clipped
+
+
+def test_a_round_that_is_run_again_starts_from_what_the_site_had_before_it(site: Site) -> None:
+    """The server died in round 1 or 2, which the site had trained already."""
+    steady = SegmentationExecutor()
+    first, second, third = (train(site, steady, number) for number in range(3))
+    assert len({tuple(first.items()), tuple(second.items()), tuple(third.items())}) == 3
+    assert train(site, SegmentationExecutor(), 2) == third
+    assert train(site, steady, 2) == third  # in the same process too
+    reply = site.ask(SegmentationExecutor(), TaskName.TRAIN, 1)  # two rounds back: not known any more
+    assert reply.get_header(Header.ERROR)["code"] == "BAD_MODEL"
+
+
+def test_a_first_round_that_is_run_again_starts_from_the_global_values(site: Site) -> None:
+    first = train(site, SegmentationExecutor(), 0)
+    assert train(site, SegmentationExecutor(), 0) == first
+
+
+@pytest.mark.parametrize("run", ["../../etc/passwd", "", None, 7])
+def test_a_run_is_named_by_a_job_id_alone(site: Site, run: Any) -> None:
+    reply = site.ask(SegmentationExecutor(), TaskName.TRAIN, 0, run)
+    assert reply.get_header(Header.ERROR)["code"] == "TASK_MISMATCH"
+    assert not site.kept()
