@@ -43,7 +43,10 @@ SET_BY_SERVER = frozenset(
         "submitter_role",
     }
 )
-"""Keys that NVFlare 2.9's server writes into a job's meta; all others are the submitter's and are hashed."""
+"""Keys that NVFlare 2.9's server writes into a job's meta; all others but one are the submitter's and are hashed."""
+
+RESUMES = "resumes"
+"""The id of an unfinished job to go on from: the same job as that one to a reviewer, so it is not hashed."""
 
 
 def job_manifest(folder: Path) -> dict[str, str]:
@@ -99,7 +102,7 @@ def canonical_meta(meta: Mapping[str, Any]) -> str:
     The form is also the one that ``nvflare job submit`` writes, so that submitting changes no byte. The name comes
     first because that command drops everything else from a JSON that begins with a group.
     """
-    own = {key: value for key, value in meta.items() if key not in SET_BY_SERVER}
+    own = {key: value for key, value in meta.items() if key not in SET_BY_SERVER | {RESUMES}}
     ordered = {key: own[key] for key in sorted(own, key=lambda key: (key != "name", key))}
     return as_submitted(ordered)
 

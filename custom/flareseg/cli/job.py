@@ -10,6 +10,8 @@ import typer
 from flareseg.bundle import bundle_job
 from flareseg.cli.console import tell
 from flareseg.cli.poc import Changes, Job
+from flareseg.flare.resubmit import resume_job
+from flareseg.flare.session import kit_user, lead_session
 from flareseg.manifest import MANIFEST, REVIEW
 
 app = typer.Typer(no_args_is_help=True, help="Make jobs to be submitted.")
@@ -31,3 +33,14 @@ def bundle(
     digest = bundle_job(job, output, changes or [], byoc=byoc)
     tell(f"Job:      {output}\nReview:   {output / REVIEW}\nManifest: {output / MANIFEST}\nDigest:   {digest}")
     tell(f"Submit:   nvflare job submit -j {output} --startup-kit KIT")
+
+
+@app.command(epilog="Example: flareseg job resume 6a1f4c1e-0e4b-4d2a-9a53-0c6f3f0f7d11 --kit kits/lead@example.org")
+def resume(
+    job_id: Annotated[str, typer.Argument(metavar="JOB_ID", help="Id of the job that stopped before its end.")],
+    kit: Annotated[Path, typer.Option(help="Startup kit of who submitted it.")],
+) -> None:
+    """Submit a job that goes on from the last complete round of an earlier one, to the same result."""
+    with lead_session(kit_user(kit), kit) as session:
+        new = resume_job(session, job_id)
+    tell(f"Job {new} submitted; it resumes {job_id}")

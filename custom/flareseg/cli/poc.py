@@ -11,7 +11,7 @@ from flareseg.cli.console import console, tell
 from flareseg.cli.progress import JobProgress
 from flareseg.errors import ExitCode
 from flareseg.poc.processes import processes_of
-from flareseg.poc.run import Outcome, run_job, start_federation, submit, watch_and_download
+from flareseg.poc.run import Outcome, resume, run_job, start_federation, submit, watch_and_download
 from flareseg.poc.workspace import PocWorkspace
 from flareseg.report import load_record, report_facts, summary_table, write_report
 from flareseg.report.owner import write_owner_pages
@@ -89,6 +89,20 @@ def submit_command(job: Job, workspace: Workspace = _WORKSPACE, rounds: Rounds =
     tell(f"Job {job_id} submitted by {place.lead_kit[0]}")
     with JobProgress() as show:
         outcome = watch_and_download(place, job_id, show)
+    _finish(place, outcome)
+
+
+@app.command(name="resume", epilog="Example: flareseg poc resume 6a1f4c1e-0e4b-4d2a-9a53-0c6f3f0f7d11")
+def resume_command(
+    job_id: Annotated[str, typer.Argument(metavar="JOB_ID", help="Id of the job that stopped before its end.")],
+    workspace: Workspace = _WORKSPACE,
+) -> None:
+    """Go on from the last complete round of a job that stopped, watch, download and report."""
+    place = PocWorkspace(workspace)
+    new = resume(place, job_id)
+    tell(f"Job {new} submitted by {place.lead_kit[0]}; it resumes {job_id}")
+    with JobProgress() as show:
+        outcome = watch_and_download(place, new, show)
     _finish(place, outcome)
 
 

@@ -43,9 +43,6 @@ class TaskName:
 
 
 META_MEAN_SCALE = "mean_scale"
-RESUMES = "resumes"
-"""In a job's meta.json, below custom_props: the id of the job to go on from."""
-
 METRIC_DICE = "val_dice"
 METRIC_SMALL_DICE = "val_small_dice"
 MODEL_LAST, MODEL_BEST, MODEL_BEST_SMALL = "last", "best", "best_small"

@@ -9,16 +9,16 @@ from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_component import FLComponent
 from nvflare.apis.fl_constant import FLContextKey
 from nvflare.apis.fl_context import FLContext
-from nvflare.apis.job_def import JobMetaKey
 from nvflare.app_common.abstract.model import ModelLearnableKey
 from nvflare.app_common.app_constant import AppConstants
 
 from flareseg.flare.aggregator import FedGSAggregator
 from flareseg.flare.checkpoint import CHECKPOINTS, Checkpoint, job_uuid
-from flareseg.flare.keys import MODEL_LAST, RESUMES, Happened
+from flareseg.flare.keys import MODEL_LAST, Happened
 from flareseg.flare.persistor import SegmentationModelPersistor
 from flareseg.flare.recorder import RunRecorder
 from flareseg.flare.state import to_numpy, to_torch
+from flareseg.manifest import RESUMES
 
 
 class CheckpointKeeper(FLComponent):
@@ -116,5 +116,5 @@ def resumed_job(meta: dict[str, Any]) -> str | None:
     Raises:
         FlaresegError: what stands there is no job id.
     """
-    named = (meta.get(JobMetaKey.CUSTOM_PROPS.value) or {}).get(RESUMES)
+    named = meta.get(RESUMES)
     return None if named is None else job_uuid(named)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -12,7 +13,7 @@ from typing import Any
 from nvflare.fuel.flare_api.api_spec import TargetType
 from nvflare.fuel.flare_api.flare_api import Session, new_secure_session
 
-from flareseg.errors import ErrorCode, FlaresegError
+from flareseg.errors import ErrorCode, FlaresegError, SettingsError
 
 _FINISHED = "FINISHED"
 _PATIENCE_SECONDS = 2.0
@@ -38,6 +39,19 @@ def lead_session(user: str, kit: Path) -> Iterator[Session]:
         yield session
     finally:
         session.close()
+
+
+def kit_user(kit: Path) -> str:
+    """Name of the admin that a startup kit belongs to.
+
+    Raises:
+        SettingsError: it is no admin's kit.
+    """
+    file = kit / "startup" / "fed_admin.json"
+    try:
+        return str(json.loads(file.read_text(encoding="utf-8"))["admin"]["username"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise SettingsError(f"{file}: no admin's startup kit.", "Give the folder that holds your startup/.") from None
 
 
 def wait_for_job(

@@ -11,6 +11,7 @@ from typing import Any
 
 from flareseg.data.phantom.sites import write_sites
 from flareseg.errors import SettingsError
+from flareseg.flare.resubmit import resume_job
 from flareseg.flare.session import lead_session, wait_for_job
 from flareseg.job import load_job, stage_job
 from flareseg.poc.workspace import PocError, PocWorkspace
@@ -82,6 +83,20 @@ def submit(workspace: PocWorkspace, job: Path, changes: Sequence[str]) -> str:
     user, kit = workspace.lead_kit
     with lead_session(user, kit) as session:
         return str(session.submit_job(str(staged)))
+
+
+def resume(workspace: PocWorkspace, job_id: str) -> str:
+    """Submit a job that goes on from an unfinished one.
+
+    Returns:
+        The new job's id.
+
+    Raises:
+        FlaresegError: the job cannot be resumed.
+    """
+    user, kit = workspace.lead_kit
+    with lead_session(user, kit) as session:
+        return resume_job(session, job_id)
 
 
 @dataclass(frozen=True)

@@ -130,10 +130,9 @@ def test_a_job_is_named_by_its_id_alone(name: Any) -> None:
     with pytest.raises(FlaresegError, match="is no job id"):
         job_uuid(name)
     with pytest.raises(FlaresegError, match="is no job id"):
-        resumed_job({"custom_props": {"resumes": name}})
+        resumed_job({"resumes": name})
 
 
 def test_most_jobs_resume_none() -> None:
     assert resumed_job({"name": "x"}) is None
-    assert resumed_job({"custom_props": {"other": 1}}) is None
-    assert resumed_job({"custom_props": {"resumes": JOB}}) == JOB
+    assert resumed_job({"resumes": JOB}) == JOB
