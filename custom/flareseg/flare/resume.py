@@ -74,7 +74,7 @@ class CheckpointKeeper(FLComponent):
         checkpoint = Checkpoint.read(self._file(earlier))
         checkpoint.check_continues(self._recorder.record)
         self._recorder.go_on(checkpoint.record, fl_ctx)
-        self._aggregator.load_momentum(to_numpy(checkpoint.momentum))
+        self._aggregator.load_state(to_numpy(checkpoint.momentum), checkpoint.norms)
         for name, model in checkpoint.models.items():
             self._persistor.write(name, to_numpy(model), checkpoint.record.models[name].rounds_done, fl_ctx)
         self.log_info(fl_ctx, f"resumes job {earlier} after {checkpoint.rounds_done} complete rounds")
@@ -94,8 +94,9 @@ class CheckpointKeeper(FLComponent):
             if name != MODEL_LAST
         }
         models[MODEL_LAST] = to_torch(fl_ctx.get_prop(AppConstants.GLOBAL_MODEL)[ModelLearnableKey.WEIGHTS])
+        velocity, norms = self._aggregator.state()
         try:
-            Checkpoint(record, models, to_torch(self._aggregator.momentum())).write(self._file(record.job_id))
+            Checkpoint(record, models, to_torch(velocity), norms).write(self._file(record.job_id))
         except OSError as error:
             self.system_panic(
                 f"round {record.rounds[-1].round}: the checkpoint could not be written ({error.strerror}); that of the "

@@ -305,7 +305,7 @@ def test_momentum_goes_on_to_the_last_bit(tmp_path: Path, task_content: dict[str
         bench.accept("a", bench.contribution(0))
         bench.aggregate()
     second = Bench(tmp_path / "broken", content, min_clients=1)
-    second.aggregator.load_momentum(first.aggregator.momentum())
+    second.aggregator.load_state(*first.aggregator.state())
     results = []
     for bench in (unbroken, second):
         bench.open(1)

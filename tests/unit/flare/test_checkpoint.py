@@ -38,7 +38,7 @@ def record(**changes: Any) -> RunRecord:
 
 def checkpoint(size: int = 5, value: float = 0.1) -> Checkpoint:
     models = {"last": {"w": torch.full((size,), value)}, "best": {"w": torch.arange(size), "b": torch.tensor(True)}}
-    return Checkpoint(record(), models, {"w": torch.full((size,), 1e-45)})
+    return Checkpoint(record(), models, {"w": torch.full((size,), 1e-45)}, [0.1 + 0.2])
 
 
 @contextmanager
@@ -62,6 +62,7 @@ def test_what_was_written_is_read_to_the_last_bit(tmp_path: Path) -> None:
     assert read.models.keys() == wrote.models.keys()
     for name, model in wrote.models.items():
         assert all(torch.equal(read.models[name][key], value) for key, value in model.items())
+    assert read.norms == wrote.norms
     assert torch.equal(read.momentum["w"], wrote.momentum["w"])
     assert path.parent.stat().st_mode & 0o077 == 0
 
