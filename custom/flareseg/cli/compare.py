@@ -20,7 +20,10 @@ from flareseg.report.schema import ReportFacts
 
 EXAMPLES = "Example: flareseg compare jobs/fedavg jobs/fedgin-fedgs --seeds 0,1,2"
 
+app = typer.Typer()
 
+
+@app.command(epilog=EXAMPLES)
 def compare(
     jobs: Annotated[list[Path], typer.Argument(help="Job folders; the first is what the others are compared with.")],
     seeds: Annotated[str, typer.Option(help="Seeds, separated by commas.")] = "0,1,2",

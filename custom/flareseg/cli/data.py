@@ -13,7 +13,7 @@ from flareseg.cli.prepare import EXAMPLES, prepare
 from flareseg.data.phantom import DEFAULT_SITES
 from flareseg.data.phantom.sites import write_sites
 
-app = typer.Typer(no_args_is_help=True, help="Make and check data.")
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 app.command(epilog=EXAMPLES)(prepare)
 
 

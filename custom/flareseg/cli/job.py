@@ -14,7 +14,7 @@ from flareseg.flare.resubmit import resume_job
 from flareseg.flare.session import kit_user, lead_session
 from flareseg.manifest import MANIFEST, REVIEW
 
-app = typer.Typer(no_args_is_help=True, help="Make jobs to be submitted.")
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 
 @app.command(

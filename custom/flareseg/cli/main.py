@@ -12,12 +12,13 @@ from typing import Annotated
 import typer
 
 import flareseg
-from flareseg.cli import compare, data, job, poc, report, settings, site
+from flareseg.cli.commands import Commands
 from flareseg.cli.console import error_console
 from flareseg.errors import ErrorCode, ExitCode, FlaresegError
 
 app = typer.Typer(
     name="flareseg",
+    cls=Commands,
     help="Federated CT and MR segmentation on NVIDIA FLARE: FedGIN with FedGS.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -25,13 +26,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done, 1 failed, 2 wrong input, 3 done without some of the sites, 130 interrupted.",
 )
-app.add_typer(poc.app, name="poc")
-app.add_typer(data.app, name="data")
-app.add_typer(job.app, name="job")
-app.add_typer(site.app, name="site")
-app.command(name="compare", epilog=compare.EXAMPLES)(compare.compare)
-app.command(name="report", epilog=report.EXAMPLES)(report.report)
-app.command(name="settings", epilog=settings.EXAMPLES)(settings.settings)
 
 
 def _version(wanted: bool) -> None:

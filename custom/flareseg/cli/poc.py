@@ -16,7 +16,7 @@ from flareseg.poc.workspace import PocWorkspace
 from flareseg.report import load_record, report_facts, summary_table, write_report
 from flareseg.report.owner import write_owner_pages
 
-app = typer.Typer(no_args_is_help=True, help="A federation on one machine, with NVFlare's POC mode.")
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 Job = Annotated[Path, typer.Argument(help="Job folder, such as jobs/fedgin-fedgs.")]
 Workspace = Annotated[Path, typer.Option(help="Folder for data, kits, logs, result and report.")]

@@ -18,7 +18,10 @@ EXAMPLES = (
     "flareseg report build/demo/result/JOB_ID --site local/site.yaml --name ct-a"
 )
 
+app = typer.Typer()
 
+
+@app.command(epilog=EXAMPLES)
 def report(
     result: Annotated[Path, typer.Argument(help="Downloaded result of a job, or a model file with --site.")],
     output: Annotated[Path, typer.Option(help="Folder for the page.")] = Path("build/report"),

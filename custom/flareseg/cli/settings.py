@@ -19,6 +19,7 @@ from flareseg.site import Site
 from flareseg.task import Task
 
 EXAMPLES = "Examples: flareseg settings task · flareseg settings site"
+app = typer.Typer()
 
 
 class File(str, Enum):
@@ -28,6 +29,7 @@ class File(str, Enum):
     SITE = "site"
 
 
+@app.command(epilog=EXAMPLES)
 def settings(file: Annotated[File, typer.Argument(help="Which file.")] = File.TASK) -> None:
     """List every key of task.yaml or site.yaml with its default and meaning."""
     table = Table(title=f"{file.value}.yaml", show_lines=False)

@@ -18,7 +18,7 @@ from flareseg.flare.site_check.report import as_dict, is_ready, table
 from flareseg.flare.site_check.run import check_site
 from flareseg.ledger import LEDGER_FILE, read
 
-app = typer.Typer(no_args_is_help=True, help="Run a site.")
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 KitFolder = Annotated[Path, typer.Option("--kit", help="The site's startup kit.")]
 

@@ -6,7 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from flareseg.cli.commands import COMMANDS
+from flareseg.cli.main import app
 from flareseg.experiments.comparison import Comparison, Row
 
 JOBS = Path(__file__).parents[3] / "jobs"
@@ -43,6 +46,19 @@ def test_settings_lists_every_key_with_a_meaning(tmp_path: Path) -> None:
     assert done.returncode == 0
     for key in ("fedgs.targets.<name>.threshold", "training.steps", "gin.mixing"):
         assert key in done.stdout
+
+
+def test_help_is_there_at_once_and_every_command_has_its_own(tmp_path: Path) -> None:
+    done = flareseg("--help", cwd=tmp_path)
+    assert done.returncode == 0
+    assert all(name in done.stdout for name in COMMANDS)
+    code = "import sys, flareseg.cli.main; sys.exit('torch' in sys.modules or 'nvflare' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    runner = CliRunner()
+    for name in COMMANDS:
+        shown = runner.invoke(app, [name, "--help"])
+        assert shown.exit_code == 0, name
+        assert f"flareseg {name}" in shown.output
 
 
 def test_comparison_takes_differences_seed_by_seed() -> None:

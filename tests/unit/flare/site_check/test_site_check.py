@@ -244,7 +244,7 @@ GPU = {"hospital-a": {"num_of_gpus": 1, "mem_per_gpu_in_GiB": 40}}
 @pytest.mark.parametrize(
     ("change", "resources", "name", "words"),
     [
-        (lambda job: edit_meta(job, scope="dp"), {}, "job: scope", "asks for dp"),
+        (lambda job: edit_meta(job, scope="secret"), {}, "job: scope", "asks for secret"),
         (lambda job: edit_meta(job, scope=""), {}, "job: scope", "asks for none"),
         (edit_client, {}, "job: classes", "subprocess.Popen"),
         (lambda job: (job / "app/custom").mkdir(), {}, "job: classes", "brings code of its own"),
