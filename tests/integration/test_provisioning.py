@@ -92,7 +92,7 @@ def test_a_kit_says_in_three_commands_how_to_start(kits: Path, name: str) -> Non
     (block,) = [part.split("```")[0] for part in text.split("```bash\n")[1:]]
     install, check, start = block.splitlines()
     assert install == f"python3 -m pip install flareseg-{flareseg.__version__}-py3-none-any.whl"
-    assert check == "flareseg site check"
+    assert check == ("nvflare preflight-check -p ." if name == SERVER else "flareseg site check")
     assert (kits / name / start).is_file()
     assert not (kits / name / "readme.txt").exists()
 
