@@ -1,25 +1,26 @@
-"""Provisioning builder: signs every kit's startup files, so that a changed one is noticed."""
+"""Provisioning builder: signs every startup kit, so that NVFlare notices a changed file when a participant starts."""
 
 from __future__ import annotations
 
 from nvflare.lighter.constants import CtxKey, ProvFileName
 from nvflare.lighter.ctx import ProvisionContext
 from nvflare.lighter.entity import Project
-from nvflare.lighter.impl.signature import SignatureBuilder
+from nvflare.lighter.spec import Builder
 from nvflare.lighter.utils import sign_folders
 
 
-class StartupSignatureBuilder(SignatureBuilder):
-    """Signs ``startup/`` of every kit with the root CA's key; stands last in project.yml.
+class KitSignatureBuilder(Builder):
+    """Writes ``startup/signature.json`` with the root CA's signature of each file there.
 
-    NVFlare 2.9's own builder signs nothing in kits without homomorphic encryption or confidential computing. With a
-    signature there, a server or site does not start with a changed configuration, ``start.sh --verify`` refuses any
-    changed file, and ``flareseg site check`` names it. ``local/`` stays the site's own.
+    NVFlare 2.9's own SignatureBuilder does so only for kits of confidential computing and homomorphic encryption, and
+    without that file nothing is checked. With it server, site and admin do not start when their configuration,
+    certificate, key or root certificate is not the one that was handed out. Files below ``local/`` are the operator's
+    to edit and are not signed. Stands last in project.yml, in place of NVFlare's builder.
     """
 
     def build(self, project: Project, ctx: ProvisionContext) -> None:
-        """Sign what the other builders wrote."""
-        super().build(project, ctx)
+        """Sign ``startup/`` of every participant."""
         for participant in project.get_all_participants():
-            key = ctx.get(CtxKey.ROOT_PRI_KEY)
-            sign_folders(ctx.get_kit_dir(participant), key, signature_file=ProvFileName.SIGNATURE_JSON)
+            sign_folders(
+                ctx.get_kit_dir(participant), ctx[CtxKey.ROOT_PRI_KEY], signature_file=ProvFileName.SIGNATURE_JSON
+            )
