@@ -38,10 +38,12 @@ PRIVACY: dict[str, Any] = {
 RESOURCE_COMPONENTS: dict[str, list[dict[str, Any]]] = {
     "server": [
         {"id": "component_guard", "path": "flareseg.flare.guard.ComponentGuard", "args": {}},
+        {"id": "refusal_audit", "path": "flareseg.flare.refusal_audit.RefusalAudit", "args": {}},
         {"id": "tls_log", "path": "flareseg.flare.tls_log.TlsRefusalLog", "args": {}},
     ],
     "client": [
         {"id": "component_guard", "path": "flareseg.flare.guard.ComponentGuard", "args": {}},
+        {"id": "refusal_audit", "path": "flareseg.flare.refusal_audit.RefusalAudit", "args": {}},
         {"id": "app_deployer", "path": "flareseg.flare.deployer.SiteAppDeployer", "args": {}},
     ],
 }

@@ -1,0 +1,77 @@
+"""What a role may not do is refused, stands in the server's audit log, and changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from nvflare.fuel.flare_api.flare_api import new_secure_session
+
+from federation import REPOSITORY, tiny_changes
+from secure_federation import SecureFederation
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def running(secure: SecureFederation) -> Iterator[str]:
+    """A job of the first lead that runs all the while."""
+    job_id = secure.submit(tiny_changes(rounds=100_000, validate_every=1_000_000))
+    yield job_id
+    secure.abort(job_id)
+
+
+def refused(secure: SecureFederation, user: str, right: str) -> bool:
+    return any(f"[U:{user}] [A:{right}.refused] {user}" in line for line in secure.audit_log().splitlines())
+
+
+def test_a_member_does_not_submit(secure: SecureFederation) -> None:
+    with secure.session("member") as session, pytest.raises(Exception, match="not authorized"):
+        session.submit_job(str(REPOSITORY / "jobs" / "fedavg"))
+    assert refused(secure, secure.user("member"), "submit_job")
+
+
+def test_an_organisation_s_admin_does_not_stop_another_s_site(secure: SecureFederation) -> None:
+    user = secure.user("org_admin")
+    assert user.endswith("hospital-a.example.org")
+    for command in ("shutdown client hospital-b", "restart client hospital-b", "remove_client hospital-b"):
+        assert f"user '{user}' is not authorized for '{command.split()[0]}'" in secure.command(command, user=user)
+    with secure.session("project_admin") as session:
+        assert "hospital-b" in secure.registered(session)
+
+
+def test_a_lead_does_not_touch_another_s_job(secure: SecureFederation, running: str) -> None:
+    first, second, *_ = secure.workspace.participants("admin", "lead")
+    with secure.session(user=second) as session:
+        for act in (session.abort_job, session.clone_job, session.delete_job):
+            with pytest.raises(Exception, match="not authorized"):
+                act(running)
+        with pytest.raises(Exception, match="not authorized"):
+            session.download_job_result(running, str(secure.workspace.folder))
+    for right in ("abort_job", "clone_job", "delete_job", "download_job"):
+        assert refused(secure, second, right)
+    with secure.session(user=first) as session:
+        assert session.get_job_status(running) == "RUNNING"
+
+
+@pytest.mark.parametrize("role", ["project_admin", "org_admin", "lead", "member"])
+@pytest.mark.parametrize("command", ["cat hospital-a log.txt", "ls hospital-a", "grep x hospital-a log.txt"])
+def test_nobody_runs_a_shell_command_at_a_site(secure: SecureFederation, role: str, command: str) -> None:
+    assert "not authorized" in secure.command(command, role)
+
+
+def test_a_session_for_another_study_is_refused(secure: SecureFederation) -> None:
+    user = secure.user("lead")
+    with pytest.raises(Exception, match="study 'other' is not configured"):
+        new_secure_session(user, str(secure.kit(user)), study="other")
+    assert f"rejecting login for user '{user}': no study registry for study 'other'" in secure.server_log()
+
+
+def test_a_user_s_own_study_in_meta_json_counts_for_nothing(secure: SecureFederation, running: str) -> None:
+    with secure.session() as session:
+        assert session.get_job_meta(running)["study"] == "default"
+
+
+def test_the_federation_works_on(secure: SecureFederation, running: str) -> None:
+    with secure.session("project_admin") as session:
+        assert secure.registered(session) == set(secure.site_names)
