@@ -44,7 +44,7 @@ def make(folder: Path, change: Change, planted: Path) -> Path:
     return job
 
 
-def add(file: str, path: str, **args: Any) -> Change:
+def add(file: str, path: str, /, **args: Any) -> Change:
     """Add a component to one side; ``PLANTED`` in an argument becomes the path of the planted file."""
 
     def change(job: Path, planted: Path) -> None:

@@ -20,12 +20,15 @@ from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.app_event_type import AppEventType
 
 import flareseg
+from flareseg.errors import FlaresegError
 from flareseg.fedgs import Contribution, aggregate
 from flareseg.flare.aggregator import FedGSAggregator
 from flareseg.flare.keys import Header, Prop
+from flareseg.flare.persistor import SegmentationModelPersistor
 from flareseg.flare.state import to_numpy
 from flareseg.networks import build_network, initial_state
 from flareseg.task import Task
+from planted import plant_model
 from tiny import TINY_TASK
 
 
@@ -312,3 +315,12 @@ def test_momentum_goes_on_to_the_last_bit(tmp_path: Path, task_content: dict[str
         bench.accept("a", bench.contribution(1))
         results.append(bench.aggregate())
     assert all(results[0][name].tobytes() == results[1][name].tobytes() for name in results[0])
+
+
+def test_crafted_models_of_a_run_are_refused_and_not_run(bench: Bench, tmp_path: Path) -> None:
+    folder, marker = tmp_path / "job" / "flareseg", tmp_path / "marker"
+    folder.mkdir(parents=True)
+    plant_model(folder / "best.pt", marker)
+    with pytest.raises(FlaresegError, match="is not a flareseg model"):
+        SegmentationModelPersistor().get_model("best", bench.context())
+    assert not marker.exists()

@@ -23,6 +23,7 @@ from flareseg.flare.messages import SiteReport
 from flareseg.flare.state import to_numpy
 from flareseg.networks import build_network, initial_state, local_names
 from flareseg.task import Task
+from planted import plant_model
 from tiny import write_tiny_site
 
 RUNS = ("11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222")
@@ -224,3 +225,12 @@ def test_a_run_is_named_by_a_job_id_alone(site: Site, run: Any) -> None:
     reply = site.ask(SegmentationExecutor(), TaskName.TRAIN, 0, run)
     assert reply.get_header(Header.ERROR)["code"] == "TASK_MISMATCH"
     assert not site.kept()
+
+
+def test_crafted_local_parameters_are_refused_and_not_run(site: Site, tmp_path: Path) -> None:
+    folder, marker = site.root / "local_parameters", tmp_path / "marker"
+    folder.mkdir()
+    plant_model(folder / f"{RUNS[0]}.pt", marker)
+    reply = site.ask(SegmentationExecutor(), TaskName.TRAIN, 1)
+    assert reply.get_header(Header.ERROR)["code"] == "BAD_MODEL"
+    assert not marker.exists()
