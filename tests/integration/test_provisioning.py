@@ -18,7 +18,7 @@ from cryptography import x509
 
 import flareseg
 from federation import REPOSITORY
-from flareseg.flare.policy import CLASS_ALLOW_LIST
+from flareseg.flare.policy import CLASS_ALLOW_LIST, JOB_COMPONENTS, RESOURCE_COMPONENTS
 from flareseg.settings import load_settings
 from flareseg.site import Site
 
@@ -66,7 +66,11 @@ def test_every_kit_has_its_policy(kits: Path, name: str) -> None:
     permissions = _json(local / "authorization.json.default")["permissions"]
     assert {rights["shell_commands"] for rights in permissions.values()} == {"none"}
     assert {rights["byoc"] for rights in permissions.values()} == {"none"}
-    assert _json(local / "privacy.json")["default_scope"] == "open"
+    privacy = _json(local / "privacy.json")
+    assert privacy["default_scope"] == "open"
+    kind = "server" if name == SERVER else "client"
+    assert privacy["components"] == JOB_COMPONENTS[kind]
+    assert [item for item in resources["components"] if item in RESOURCE_COMPONENTS[kind]] == RESOURCE_COMPONENTS[kind]
     assert not (local / "privacy.json.sample").exists()
 
 
@@ -113,6 +117,14 @@ def test_the_systemd_unit_is_sound(kits: Path, tmp_path: Path) -> None:
     if analyze := shutil.which("systemd-analyze"):
         done = subprocess.run([analyze, "verify", str(unit)], capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_every_file_of_a_startup_folder_is_signed(kits: Path) -> None:
+    folders = [path.parent for path in kits.glob("*/startup/rootCA.pem")]
+    assert len(folders) >= 10
+    for folder in folders:
+        names = {path.name for path in folder.iterdir()} - {"signature.json"}
+        assert set(_json(folder / "signature.json")) == names
 
 
 def test_certificates_are_each_participant_s_own_and_end_in_time(kits: Path) -> None:

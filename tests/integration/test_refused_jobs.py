@@ -174,7 +174,7 @@ def test_it_is_not_deployed(secure: SecureFederation, tmp_path: Path, planted: P
 
 def test_a_component_refused_at_a_site_stands_in_its_audit_log(secure: SecureFederation) -> None:
     audit = secure.audit_log(SITE)
-    assert f"[A:component_guard.refused] component {CONVERTER} refused" in audit
+    assert f"[A:component_guard.refused]component {CONVERTER} refused" in audit
     assert secure.user("lead") in audit
 
 
@@ -190,7 +190,7 @@ def test_a_job_changed_after_its_approval_runs_at_the_other_sites_alone(
         _, meta, result = end(secure, submit(secure, changed))
         reason = "not what was approved: app/config/task.yaml was changed"
         assert f"{SITE}: {reason}" in meta["job_deploy_detail"]
-        assert f"[A:approved_jobs.refused] job {meta['job_id']} of {secure.user('lead')} refused, {reason}" in (
+        assert f"[A:approved_jobs.refused]job {meta['job_id']} of {secure.user('lead')} refused, {reason}" in (
             secure.audit_log(SITE)
         )
         assert not (secure.kit(SITE) / meta["job_id"] / "log.txt").exists()

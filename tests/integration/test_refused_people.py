@@ -22,7 +22,7 @@ def running(secure: SecureFederation) -> Iterator[str]:
 
 
 def refused(secure: SecureFederation, user: str, right: str) -> bool:
-    return any(f"[U:{user}] [A:{right}.refused] {user}" in line for line in secure.audit_log().splitlines())
+    return any(f"[U:{user}][A:{right}.refused]{user}" in line for line in secure.audit_log().splitlines())
 
 
 def test_a_member_does_not_submit(secure: SecureFederation) -> None:
@@ -60,7 +60,7 @@ def test_nobody_runs_a_shell_command_at_a_site(secure: SecureFederation, role: s
     right = command.split()[0]
     assert f"is not authorized for '{right}'" in secure.command(command, role)
     user = secure.user(role)
-    assert f"[U:{user}] [A:{right}.refused] {user}" in secure.audit_log("hospital-a")
+    assert f"[U:{user}][A:{right}.refused]{user}" in secure.audit_log("hospital-a")
 
 
 def test_a_session_for_another_study_is_refused(secure: SecureFederation) -> None:

@@ -17,11 +17,14 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import make_reply
 from nvflare.apis.utils.analytix_utils import create_analytic_dxo
 from nvflare.app_common.app_constant import AppConstants
+from nvflare.fuel.sec.audit import Auditor, AuditService
+from nvflare.fuel.sec.authz import AuthzContext, Person
 
 from flareseg.flare.gate import is_number
 from flareseg.flare.keys import Header
 from flareseg.flare.ledger import SiteLedger
 from flareseg.flare.messages import check_meta
+from flareseg.flare.refusal_audit import audited
 from flareseg.flare.tls_log import reason
 from flareseg.ledger import LEDGER_FILE, read
 
@@ -133,3 +136,16 @@ def test_what_cannot_be_written_down_does_not_leave(tmp_path: Path) -> None:
 )
 def test_a_refused_handshake_in_words(text: str, words: str) -> None:
     assert words in reason(ssl.SSLError(1, text))
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_refused_command_stands_in_the_audit_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, allowed: bool
+) -> None:
+    auditor = Auditor(str(tmp_path / "audit.log"))
+    monkeypatch.setattr(AuditService, "the_auditor", auditor)
+    context = AuthzContext("abort_job", Person("b", "y", "lead"), Person("a", "x", "lead"))
+    assert audited(lambda context: (allowed, ""))(context) == (allowed, "")
+    auditor.close()
+    text = (tmp_path / "audit.log").read_text()
+    assert ("[U:b][A:abort_job.refused]b (lead of y) may not abort_job here on what a submitted" in text) != allowed
