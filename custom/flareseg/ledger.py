@@ -62,6 +62,8 @@ class Digest:
             self._feed(b"}")
         elif isinstance(value, (np.ndarray, np.generic)) and value.dtype != object:
             self._take_array(np.ascontiguousarray(value))
+        elif hasattr(value, "serialize"):  # a ciphertext
+            self._feed(value.serialize())
         elif isinstance(value, (bytes, bytearray, memoryview)):
             self._feed(bytes(value))
         elif isinstance(value, Sequence) and not isinstance(value, str):

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterable, Mapping
 
 import numpy as np
-from nvflare.apis.dxo import DXO, DataKind, MetaKey, from_shareable
+from nvflare.apis.dxo import DXO, DataKind
 from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
@@ -16,19 +16,17 @@ from nvflare.app_common.aggregators.weighted_aggregation_helper import Aggregati
 from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.app_event_type import AppEventType
 
-import flareseg
 from flareseg.errors import FlaresegError
 from flareseg.fedgs import ExactSum, ServerMomentum, mean_scale
 from flareseg.fedgs.exact import cast
 from flareseg.fedgs.norm_bound import NormBound, l2_norm
-from flareseg.flare.keys import META_MEAN_SCALE, Header, Prop, job_task
-from flareseg.flare.messages import check_meta
+from flareseg.flare.contribution import read_contribution
+from flareseg.flare.keys import Prop, job_task
 from flareseg.flare.training import job_min_clients
 from flareseg.networks import build_network, local_names
 from flareseg.task import Task
 
 _REASON_LENGTH = 200
-_ROUNDING = 1e-9
 
 
 def plain(text: str) -> str:
@@ -146,32 +144,13 @@ class FedGSAggregator(Aggregator):
     def _add(self, site: str, shareable: Shareable, fl_ctx: FLContext) -> None:
         if self._task is None or self._sum is None or self._closed:
             raise ValueError("the round is closed")
-        current = fl_ctx.get_prop(AppConstants.CURRENT_ROUND)
-        of_round = shareable.get_cookie(AppConstants.CONTRIBUTION_ROUND)
-        if of_round != current:
-            raise ValueError(f"it is of round {of_round}, now is round {current}")
         if site in self._accepted:
             raise ValueError("a second contribution in one round")
-        if shareable.get_header(Header.VERSION) != flareseg.__version__:
-            raise ValueError(f"made by flareseg {shareable.get_header(Header.VERSION)}, not {flareseg.__version__}")
-        if shareable.get_header(Header.TASK_DIGEST) != self._digest:
-            raise ValueError("made for another task.yaml")
-        dxo = from_shareable(shareable)
-        if dxo.data_kind != DataKind.WEIGHT_DIFF or not isinstance(dxo.data, Mapping):
-            raise ValueError(f"expected {DataKind.WEIGHT_DIFF}, found {dxo.data_kind}")
-        if not all(isinstance(value, np.ndarray | np.generic) for value in dxo.data.values()):
+        contribution = read_contribution(shareable, self._task, self._digest, fl_ctx)
+        if not all(isinstance(value, np.ndarray | np.generic) for value in contribution.data.values()):
             raise ValueError("expected NumPy arrays")
-        check_meta(dxo.meta)
-        steps = dxo.get_meta_prop(MetaKey.NUM_STEPS_CURRENT_ROUND)
-        most = self._task.training.steps
-        if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= most:
-            raise ValueError(f"expected 1 to {most} steps, found {steps!r}")
-        scale = dxo.get_meta_prop(META_MEAN_SCALE)
-        low, high = self._task.fedgs.scale_range if self._task.fedgs else (1.0, 1.0)
-        if not isinstance(scale, float) or not low - _ROUNDING <= scale <= high + _ROUNDING:  # NaN is not
-            raise ValueError(f"expected a mean scale of {low:g} to {high:g}, found {scale!r}")
-        norm = l2_norm(dxo.data, self._parameters)
+        norm = l2_norm(contribution.data, self._parameters)
         self._bound.check(norm)
-        self._sum.add(dxo.data, steps)
+        self._sum.add(contribution.data, contribution.steps)
         self._bound.accepted(norm)
-        self._accepted[site] = steps, scale
+        self._accepted[site] = contribution.steps, contribution.scale

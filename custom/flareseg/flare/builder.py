@@ -7,24 +7,27 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from nvflare.lighter.constants import ProvFileName
 from nvflare.lighter.ctx import ProvisionContext
 from nvflare.lighter.entity import Participant, Project
 from nvflare.lighter.spec import Builder
 
 from flareseg.flare.kit import SITE_FILE, write_readme, write_sample, write_site_file, write_unit
-from flareseg.flare.policy import JOB_COMPONENTS, PRIVACY, authorization
+from flareseg.flare.policy import JOB_COMPONENTS, authorization, privacy
 from flareseg.flare.resources import client_resources, server_resources
 
 RESOURCES = "resources.json.default"
 AUTHORIZATION_FILE = "authorization.json.default"
 PRIVACY_FILE = "privacy.json"
+SERVER_KEYS, SITE_KEYS = ProvFileName.SERVER_CONTEXT_TENSEAL, ProvFileName.CLIENT_CONTEXT_TENSEAL
 
 
 class SitePolicyBuilder(Builder):
     """Writes class allow-list, permissions, privacy scopes, stores, README and systemd unit of every kit.
 
     Nothing below ``startup/`` is touched. Works in ``nvflare poc prepare``, ``nvflare provision`` and ``nvflare
-    package``; stands after NVFlare's StaticFileBuilder in the project or participant file.
+    package``; stands after NVFlare's StaticFileBuilder in the project or participant file, and
+    after HEBuilder where sites shall be able to encrypt.
 
     Args:
         sites: folder with ``<site>/site.yaml`` for each client; without it the operator fills in a sample.
@@ -56,7 +59,9 @@ class SitePolicyBuilder(Builder):
         resources = local / RESOURCES
         _write_json(resources, change(json.loads(resources.read_text())))
         _write_json(local / AUTHORIZATION_FILE, authorization(self.revoked))
-        _write_json(local / PRIVACY_FILE, {**PRIVACY, "components": JOB_COMPONENTS[participant.type]})
+        keys = [Path(ctx.get_kit_dir(participant)) / name for name in (SERVER_KEYS, SITE_KEYS)]
+        scopes = privacy(keys=any(path.is_file() for path in keys), site=keys[1].is_file())
+        _write_json(local / PRIVACY_FILE, {**scopes, "components": JOB_COMPONENTS[participant.type]})
         write_unit(_kit(participant, ctx))
 
     def _describe_data(self, client: Participant, ctx: ProvisionContext) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from nvflare.apis.client import Client
 from nvflare.apis.controller_spec import ClientTask, Task
 from nvflare.apis.dxo import DXO, DataKind, from_shareable
@@ -82,7 +83,7 @@ class GlobalModelEvaluation(Controller):
         self, name: str, model: ModelLearnable, split: SplitName, abort_signal: Signal, fl_ctx: FLContext
     ) -> dict[str, ScoresMessage]:
         settings = job_task(fl_ctx)
-        data = DXO(DataKind.WEIGHTS, data=model[ModelLearnableKey.WEIGHTS]).to_shareable()
+        data = DXO(DataKind.WEIGHTS, model[ModelLearnableKey.WEIGHTS], model[ModelLearnableKey.META]).to_shareable()
         stamp(data, self._recorder.record)
         data.set_header(Header.SPLIT, split)
         data.set_header(Header.MODEL_NAME, name)
@@ -127,6 +128,7 @@ def rank(validation: dict[str, dict[str, ScoresMessage]]) -> dict[str, float]:
 
 def _same(one: ModelLearnable, other: ModelLearnable) -> bool:
     return all(
-        (value == other[ModelLearnableKey.WEIGHTS][name]).all()
+        type(value) is type(other[ModelLearnableKey.WEIGHTS][name])
+        and np.all(value == other[ModelLearnableKey.WEIGHTS][name])
         for name, value in one[ModelLearnableKey.WEIGHTS].items()
     )

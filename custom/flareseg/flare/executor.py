@@ -25,10 +25,11 @@ from flareseg.errors import ErrorCode, FlaresegError
 from flareseg.flare.keys import META_MEAN_SCALE, METRIC_DICE, METRIC_SMALL_DICE, Header, TaskName, job_task
 from flareseg.flare.local_parameters import LocalParameters
 from flareseg.flare.site_privacy import SitePrivacy
-from flareseg.flare.state import to_numpy, to_torch
+from flareseg.flare.state import save_model, to_numpy, to_torch_like
 from flareseg.learning.learner import Learner, Stopped
 from flareseg.learning.metrics import Scores
 from flareseg.networks.registry import State
+from flareseg.privacy.scopes import Encrypted
 from flareseg.site import check_site_fits, load_site
 
 SITE_FILE = "site.yaml"
@@ -95,7 +96,7 @@ class SegmentationExecutor(Executor):
         learner = self._get_learner(fl_ctx)
         training = learner.task.training
         round_number = int(shareable.get_header(AppConstants.CURRENT_ROUND))
-        state = to_torch(from_shareable(shareable).data)
+        state = to_torch_like(from_shareable(shareable).data, learner.network.state_dict())
         local = self._get_local(shareable, fl_ctx)
         learner.local = local.before(round_number)
         scores: Scores | None = None
@@ -147,8 +148,11 @@ class SegmentationExecutor(Executor):
                 "Expected validation or testing: run the same bundle on server and site.",
                 code=ErrorCode.TASK_MISMATCH,
             )
+        state = to_torch_like(from_shareable(shareable).data, learner.network.state_dict())
+        if split == "testing" and isinstance(self._site_privacy.scope, Encrypted):
+            self._keep_winner(learner, state, shareable, fl_ctx)
         learner.local = self._get_local(shareable, fl_ctx).before(learner.task.training.rounds)
-        scores = learner.validate(to_torch(from_shareable(shareable).data), split, should_stop)
+        scores = learner.validate(state, split, should_stop)
         reply = DXO(DataKind.METRICS, data=scores.as_dict()).to_shareable()
         reply.set_header(Header.REPORT, {"modality": learner.data.site.modality})
         return reply
@@ -201,6 +205,19 @@ class SegmentationExecutor(Executor):
             root = Path(fl_ctx.get_engine().get_workspace().get_root_dir())
             self._local = LocalParameters(root, shareable.get_header(Header.RUN))
         return self._local
+
+    def _keep_winner(self, learner: Learner, state: State, shareable: Shareable, fl_ctx: FLContext) -> None:
+        """Keep the winner, which the server cannot read, outside the run folder."""
+        root = Path(fl_ctx.get_engine().get_workspace().get_root_dir())
+        path = root / "models" / f"{fl_ctx.get_job_id()}.pt"
+        path.parent.mkdir(exist_ok=True)
+        about = {
+            "name": str(shareable.get_header(Header.MODEL_NAME)),
+            "flareseg": flareseg.__version__,
+            "task": learner.task.model_dump(mode="json"),
+        }
+        save_model(path, to_numpy(state), about)
+        self.log_info(fl_ctx, f"the decrypted model is kept as {path}")
 
     def _failure(self, error: FlaresegError, fl_ctx: FLContext) -> Shareable:
         case_id = None

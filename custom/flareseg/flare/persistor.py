@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from nvflare.apis.dxo import MetaKey
 from nvflare.apis.fl_context import FLContext
 from nvflare.app_common.abstract.model import ModelLearnable, ModelLearnableKey, make_model_learnable
 from nvflare.app_common.abstract.model_persistor import ModelPersistor
@@ -17,6 +19,7 @@ from flareseg.flare.state import load_model, save_model, to_numpy
 from flareseg.networks import initial_state
 
 _NAMES = (MODEL_LAST, MODEL_BEST, MODEL_BEST_SMALL)
+_CKKS = "CKKS"  # as in nvflare.app_opt.he.constant, whose package needs TenSEAL
 
 
 class SegmentationModelPersistor(ModelPersistor):
@@ -62,7 +65,7 @@ class SegmentationModelPersistor(ModelPersistor):
         fl_ctx.get_engine().get_component(self.recorder_id).keep(name, rounds_done, score)
         return True
 
-    def write(self, name: str, weights: Mapping[str, np.ndarray], rounds_done: int, fl_ctx: FLContext) -> None:
+    def write(self, name: str, weights: Mapping[str, Any], rounds_done: int, fl_ctx: FLContext) -> None:
         """Write weights under one of the three names, replacing what was there.
 
         Raises:
@@ -83,7 +86,12 @@ class SegmentationModelPersistor(ModelPersistor):
     def get_model(self, model_file: str, fl_ctx: FLContext) -> ModelLearnable:
         """Read a kept model by its name."""
         state, about = load_model(self._file(model_file, fl_ctx))
-        return make_model_learnable(to_numpy(state), {"rounds_done": about["rounds_done"]})
+        weights = to_numpy(state)
+        encrypted = {key: value.dtype == np.uint8 for key, value in weights.items()}
+        meta: dict[str, Any] = {"rounds_done": about["rounds_done"]}
+        if any(encrypted.values()):  # what NVFlare's filter at a site needs to decrypt
+            meta |= {MetaKey.PROCESSED_KEYS: encrypted, MetaKey.PROCESSED_ALGORITHM: _CKKS}
+        return make_model_learnable({k: v.tobytes() if encrypted[k] else v for k, v in weights.items()}, meta)
 
     @staticmethod
     def _file(name: str, fl_ctx: FLContext) -> Path:

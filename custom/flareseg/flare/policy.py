@@ -7,6 +7,7 @@ from typing import Any
 
 CLASS_ALLOW_LIST = (
     "flareseg.flare.aggregator.FedGSAggregator",
+    "flareseg.flare.encryption.EncryptedAggregator",
     "flareseg.flare.evaluation.GlobalModelEvaluation",
     "flareseg.flare.executor.SegmentationExecutor",
     "flareseg.flare.persistor.SegmentationModelPersistor",
@@ -18,6 +19,7 @@ CLASS_ALLOW_LIST = (
     "nvflare.app_common.widgets.convert_to_fed_event.ConvertToFedEvent",
     "nvflare.app_common.widgets.job_stats_reporter.JobStatsReporter",
     "nvflare.app_common.widgets.metrics_artifact_writer.MetricsArtifactWriter",
+    "nvflare.app_opt.he.model_shareable_generator.HEModelShareableGenerator",
     "nvflare.app_opt.tracking.tb.tb_receiver.TBAnalyticsReceiver",
 )
 """Every class a job of ours builds, one by one; it replaces NVFlare's default list."""
@@ -54,6 +56,26 @@ JOB_COMPONENTS: dict[str, list[dict[str, Any]]] = {
     "client": [{"id": "site_ledger", "path": "flareseg.flare.ledger.SiteLedger", "args": {}}],
 }
 """What each kit's privacy.json adds to every job's process, whatever the job says."""
+_ENCRYPTED: dict[str, Any] = {"name": "encrypted", "properties": {}}
+_FILTERS: dict[str, Any] = {
+    "task_data_filters": [{"path": "nvflare.app_opt.he.model_decryptor.HEModelDecryptor", "args": {}}],
+    "task_result_filters": [
+        # A pattern that matches every name: NVFlare 2.9 tells the filters of a scope nothing of the start of a run.
+        {"path": "nvflare.app_opt.he.model_encryptor.HEModelEncryptor", "args": {"encrypt_layers": "."}}
+    ],
+}
+
+
+def privacy(*, keys: bool, site: bool) -> dict[str, Any]:
+    """Give the content of a kit's privacy.json.
+
+    Args:
+        keys: whether the kit has keys for homomorphic encryption; only then it knows the scope ``encrypted``.
+        site: whether it is a site's, whose filters encrypt and decrypt; the server has none.
+    """
+    more = [_ENCRYPTED | (_FILTERS if site else {})] if keys else []
+    return PRIVACY | {"scopes": [*PRIVACY["scopes"], *more]}
+
 
 _NOTHING = {"shell_commands": "none", "byoc": "none", "server-predeployed-flwr": "none"}
 

@@ -25,6 +25,7 @@ from flareseg.errors import FlaresegError
 from flareseg.flare.keys import RECORD_FILE, Happened, Header, Prop, job_task, run_folder
 from flareseg.flare.messages import ScoresMessage, SiteError, SiteReport
 from flareseg.flare.record import ModelNote, RoundRecord, RunRecord
+from flareseg.flare.state import payload_bytes
 
 _PACKAGES = ("nvflare", "torch", "monai", "numpy", "nibabel")
 
@@ -180,7 +181,7 @@ class RunRecorder(FLComponent):
     def _start_round(self, fl_ctx: FLContext) -> None:
         self._round_started = time.perf_counter()
         weights = fl_ctx.get_prop(AppConstants.GLOBAL_MODEL)[ModelLearnableKey.WEIGHTS]
-        self._model_bytes = sum(value.nbytes for value in weights.values())
+        self._model_bytes = payload_bytes(weights)
         # NVFlare forgets a site that is gone: who was expected once is expected to the end.
         self._sites |= named_sites(fl_ctx.get_prop(FLContextKey.JOB_META).get(JobMetaKey.DEPLOY_MAP) or {})
         self._sites |= {client.name for client in fl_ctx.get_engine().get_clients()}
@@ -198,7 +199,7 @@ class RunRecorder(FLComponent):
         self.current.accepted = sorted({*self.current.accepted, site})
         self.current.late = [name for name in self.current.late if name != site]
         dxo = from_shareable(result)
-        self.current.bytes_received += sum(value.nbytes for value in dxo.data.values())
+        self.current.bytes_received += payload_bytes(dxo.data)
         self.current.steps[site] = int(dxo.get_meta_prop(MetaKey.NUM_STEPS_CURRENT_ROUND))
         report = self._report(site, result, fl_ctx)
         if report is not None:

@@ -13,14 +13,14 @@ from flareseg.data.site_data import SiteData
 from flareseg.errors import ErrorCode, FlaresegError
 from flareseg.learning.private_training import sample_rate
 from flareseg.networks.registry import State
+from flareseg.privacy.budget import Budget
 from flareseg.privacy.clipping import clip_update
-from flareseg.privacy.ledger import Ledger
 from flareseg.privacy.scopes import Clipped, DifferentialPrivacy, Open, Scope, read_scope
 from flareseg.task import Task
 
 logger = logging.getLogger(__name__)
 
-LEDGER = Path("privacy/ledger.jsonl")
+BUDGET_FILE = Path("privacy/budget.jsonl")
 
 
 def scope_in_force(fl_ctx: FLContext) -> Scope:
@@ -47,7 +47,7 @@ class SitePrivacy:
     Args:
         scope: the scope in force.
         job: the job's id.
-        root: the site's workspace; the ledger lies in it unless the scope names another place.
+        root: the site's workspace; the budget file lies in it unless the scope names another place.
     """
 
     def __init__(self, scope: Scope, job: str, root: Path) -> None:
@@ -56,7 +56,7 @@ class SitePrivacy:
         self.differential: DifferentialPrivacy | None = None
         if isinstance(scope, DifferentialPrivacy):
             self.differential = scope
-            self._ledger = Ledger(root / (scope.ledger or LEDGER), scope)
+            self._budget = Budget(root / (scope.budget_file or BUDGET_FILE), scope)
         self._report: dict[str, Any] = {}
         self._rounds = self._clipped = 0
 
@@ -71,7 +71,7 @@ class SitePrivacy:
         return cls(scope_in_force(fl_ctx), str(fl_ctx.get_job_id()), root)
 
     def begin_round(self, task: Task, data: SiteData) -> None:
-        """Under differential privacy, write the round's steps into the ledger.
+        """Under differential privacy, spend the round's steps.
 
         Raises:
             FlaresegError: they do not fit in the budget, or a patient is both trained on and scored.
@@ -89,8 +89,8 @@ class SitePrivacy:
                 case=min(both),
             )
         rate = sample_rate(task.training.batch_size, len(patients))
-        epsilon = self._ledger.spend(self.job, rate, task.training.steps)
-        left = self._ledger.steps_left(rate) // task.training.steps
+        epsilon = self._budget.spend(self.job, rate, task.training.steps)
+        left = self._budget.steps_left(rate) // task.training.steps
         scope = self.differential
         self._report = {
             "epsilon": epsilon,

@@ -20,9 +20,14 @@ def to_numpy(state: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
     return {name: value.detach().cpu().numpy() for name, value in state.items()}
 
 
-def to_torch(state: Mapping[str, np.ndarray]) -> State:
-    """Copy arrays into tensors of the same dtype."""
-    return {name: torch.from_numpy(np.array(value)) for name, value in state.items()}
+def to_torch(state: Mapping[str, Any]) -> State:
+    """Copy arrays into tensors of the same dtype; a ciphertext becomes a uint8 tensor of its bytes."""
+    return {name: torch.from_numpy(np.array(_storable(value))) for name, value in state.items()}
+
+
+def _storable(value: Any) -> Any:
+    value = value.serialize() if hasattr(value, "serialize") else value
+    return np.frombuffer(value, np.uint8) if isinstance(value, bytes) else value
 
 
 def save_tensors(path: Path, content: Mapping[str, Any]) -> None:
@@ -48,6 +53,19 @@ def load_tensors(path: Path) -> dict[str, Any]:
         return dict(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:
         raise _not_ours(path, error) from None
+
+
+def to_torch_like(state: Mapping[str, Any], like: Mapping[str, torch.Tensor]) -> State:
+    """Copy what a server sent into tensors of a network's shapes and dtypes: what was decrypted is a flat list."""
+    return {
+        name: torch.from_numpy(np.array(value)).reshape(like[name].shape).to(like[name].dtype)
+        for name, value in state.items()
+    }
+
+
+def payload_bytes(state: Mapping[str, Any]) -> int:
+    """Bytes of arrays and ciphertexts."""
+    return sum(_storable(value).nbytes for value in state.values())
 
 
 def save_model(path: Path, state: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from flareseg.poc.processes import choose_ports, end_processes, processes_of, un
 from flareseg.settings import read_yaml
 
 _BUILDER = "flareseg.flare.builder.SitePolicyBuilder"
+_KEYS = "nvflare.lighter.impl.he.HEBuilder"  # for jobs that encrypt, where the extra is installed
 _MARK = ".flareseg-workspace"
 
 
@@ -129,6 +131,8 @@ class PocWorkspace:
         builders = [item for item in content.get("builders") or [] if item.get("path") == _BUILDER]
         if not builders:
             raise SettingsError(f"{path}: no builder {_BUILDER}.", "Copy the builders of poc/project.yml.")
+        if find_spec("tenseal") and not any(item.get("path") == _KEYS for item in content["builders"]):
+            content["builders"].insert(content["builders"].index(builders[0]), {"path": _KEYS, "args": {}})
         builders[0]["args"] = {**builders[0].get("args", {}), "sites": str(sites)}
 
     def start(self) -> None:

@@ -65,8 +65,8 @@ class DifferentialPrivacy(Scope):
     """C: L2 norm to which the gradient of each patient is clipped."""
     noise_multiplier: Positive
     """σ: standard deviation of the noise on the sum of gradients, in units of C."""
-    ledger: Path | None = None
-    """Where spent privacy is written down; null is privacy/ledger.jsonl in the kit, which a new kit does not have."""
+    budget_file: Path | None = None
+    """Where spent privacy is written down; null is privacy/budget.jsonl in the kit, which a new kit does not have."""
 
     def refused_settings(self, task: Task) -> list[str]:
         """What the proof in docs/privacy.md does not hold for."""

@@ -13,7 +13,7 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 
 from flareseg.errors import ErrorCode, FlaresegError, SettingsError
-from flareseg.privacy.ledger import Ledger, Spending, spent_epsilon
+from flareseg.privacy.budget import Budget, Spending, spent_epsilon
 from flareseg.privacy.scopes import DifferentialPrivacy
 
 
@@ -65,47 +65,47 @@ def test_it_bounds_the_exact_gaussian_mechanism_and_is_near(sigma: float, steps:
 
 
 def test_the_budget_stops_and_writes_nothing(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path / "privacy/ledger.jsonl", scope())
-    left = ledger.steps_left(0.05)
+    budget = Budget(tmp_path / "privacy/budget.jsonl", scope())
+    left = budget.steps_left(0.05)
     assert left > 10
-    ledger.spend("one", 0.05, left - 3)
-    before = ledger.path.read_bytes()
+    budget.spend("one", 0.05, left - 3)
+    before = budget.path.read_bytes()
     with pytest.raises(FlaresegError, match="budget is spent") as caught:
-        ledger.spend("one", 0.05, 4)
+        budget.spend("one", 0.05, 4)
     assert caught.value.code is ErrorCode.BUDGET
-    assert ledger.path.read_bytes() == before
-    assert ledger.spend("one", 0.05, 3) <= 3.0
-    assert ledger.steps_left(0.05) == 0
+    assert budget.path.read_bytes() == before
+    assert budget.spend("one", 0.05, 3) <= 3.0
+    assert budget.steps_left(0.05) == 0
 
 
 def test_a_second_job_goes_on_where_the_first_ended(tmp_path: Path) -> None:
-    path = tmp_path / "ledger.jsonl"
-    first = Ledger(path, scope()).spend("one", 0.05, 10)
-    second = Ledger(path, scope(noise_multiplier=2.0)).spend("two", 0.1, 10)
+    path = tmp_path / "budget.jsonl"
+    first = Budget(path, scope()).spend("one", 0.05, 10)
+    second = Budget(path, scope(noise_multiplier=2.0)).spend("two", 0.1, 10)
     assert second > first
     assert second == pytest.approx(spent_epsilon([spending(0.05, 1.1, 10), spending(0.1, 2.0, 10)], 1e-5))
-    assert [item.job for item in Ledger(path, scope()).spendings()] == ["one", "two"]
+    assert [item.job for item in Budget(path, scope()).spendings()] == ["one", "two"]
 
 
 def test_two_jobs_at_once_do_not_spend_the_same_budget(tmp_path: Path) -> None:
-    path = tmp_path / "ledger.jsonl"
-    share = Ledger(path, scope()).steps_left(0.05) // 4
+    path = tmp_path / "budget.jsonl"
+    share = Budget(path, scope()).steps_left(0.05) // 4
 
     def spend(number: int) -> bool:
         try:
-            Ledger(path, scope()).spend(str(number), 0.05, share)
+            Budget(path, scope()).spend(str(number), 0.05, share)
         except FlaresegError:
             return False
         return True
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(spend, range(8))) == 4
-    assert Ledger(path, scope()).epsilon() <= 3.0
+    assert Budget(path, scope()).epsilon() <= 3.0
 
 
 @pytest.mark.parametrize("content", ["{}\n", '{"job": "one", "steps": -5}\n', "no json"])
 def test_a_damaged_ledger_is_no_empty_one(tmp_path: Path, content: str) -> None:
-    path = tmp_path / "ledger.jsonl"
+    path = tmp_path / "budget.jsonl"
     path.write_text(content)
     with pytest.raises(SettingsError, match="is damaged"):
-        Ledger(path, scope()).spend("one", 0.05, 1)
+        Budget(path, scope()).spend("one", 0.05, 1)

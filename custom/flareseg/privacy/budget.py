@@ -1,4 +1,4 @@
-"""The ledger of spent privacy: all jobs at a site, in a file outside their run folders."""
+"""The privacy budget of a site: what all its jobs have spent, in a file outside their run folders."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def spent_epsilon(spendings: Sequence[Spending], delta: float) -> float:
         return float(_opacus().get_privacy_spent(orders=list(_ORDERS), rdp=rdp, delta=delta)[0])
 
 
-class Ledger:
+class Budget:
     """What a site has spent of its budget.
 
     There is one for each site, whatever the job and whichever cases it trained on: a patient may have been in all of
