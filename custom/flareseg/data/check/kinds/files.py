@@ -21,7 +21,7 @@ class FileFault(Kind):
         E,
         ErrorCode.NO_DATA,
         "The data root is no folder.",
-        "Set data.root in site.yaml to the data.",
+        "Set data.root (or data.label_root) in site.yaml to the data.",
     )
     ROOT_FORBIDDEN = (
         E,
