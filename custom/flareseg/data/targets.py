@@ -1,4 +1,4 @@
-"""Targets: the connected parts of a label, and how large they are. One measure for training, scores and checks."""
+"""Targets: the connected parts of a label, and how large they are. One measure for FedGS, scores and checks."""
 
 from __future__ import annotations
 
@@ -6,24 +6,39 @@ import numpy as np
 from scipy import ndimage
 
 
-def label_targets(mask: np.ndarray) -> tuple[np.ndarray, int]:
-    """Number the connected parts of a mask (neighbours by side, edge or corner), (X, Y) or (X, Y, Z)."""
+def label_targets(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Number the connected parts of a mask; neighbours share a side, an edge or a corner.
+
+    Args:
+        mask: (X, Y) or (X, Y, Z) of 0 and 1.
+
+    Returns:
+        parts: int, the mask's shape: 0 or the number of the part, from 1.
+        voxels: int (parts,), of each part.
+    """
     parts, count = ndimage.label(mask, structure=np.ones([3] * mask.ndim))
-    return parts, int(count)
+    return parts, np.bincount(parts.ravel(), minlength=count + 1)[1:]
 
 
-def target_voxels(parts: np.ndarray, count: int) -> np.ndarray:
-    """Voxels of each numbered part, int (count,)."""
-    return np.bincount(parts.ravel(), minlength=count + 1)[1:]
+def target_sizes(voxels: np.ndarray, spacing: np.ndarray, dims: int) -> np.ndarray:
+    """Volume (mm³) or, in two dimensions, area (mm²) of numbers of voxels, float64.
+
+    Args:
+        voxels: any shape.
+        spacing: (..., 3) voxel size in mm, or 1 for pixels.
+        dims: 3 for volumes, 2 for slices in the plane of the first two axes.
+    """
+    return np.asarray(voxels, dtype=np.float64) * np.prod(np.asarray(spacing, dtype=np.float64)[..., :dims], axis=-1)
 
 
-def equivalent_diameters(voxels: np.ndarray, spacing: np.ndarray, dims: int) -> np.ndarray:
-    """Diameter of the ball (3D) or the disc (2D) of the same size, in the unit of the spacing, float64.
+def equivalent_diameters(voxels: np.ndarray, spacing: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Diameters of the balls of the same volumes, or of the discs of the same areas where there is one slice alone.
 
     Args:
         voxels: of each target.
         spacing: (3,) voxel size in mm, or 1 for pixels.
-        dims: 3 for volumes, 2 where there is one slice alone.
+        shape: (X, Y, Z) of the image.
     """
-    sizes = np.asarray(voxels, dtype=np.float64) * float(np.prod(spacing[:dims]))
-    return 2 * np.sqrt(sizes / np.pi) if dims == 2 else np.cbrt(6 * sizes / np.pi)
+    if shape[2] == 1:
+        return 2 * np.sqrt(target_sizes(voxels, spacing, 2) / np.pi)
+    return np.cbrt(6 * target_sizes(voxels, spacing, 3) / np.pi)

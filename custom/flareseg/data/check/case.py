@@ -15,12 +15,13 @@ from nibabel.orientations import apply_orientation, io_orientation
 
 from flareseg.data.check.files import file_faults, open_nifti, read_voxels
 from flareseg.data.check.findings import Finding, errors
+from flareseg.data.check.frames import frame_header_faults, read_pixels
 from flareseg.data.check.geometry import geometry_faults
 from flareseg.data.check.intensities import intensity_faults
 from flareseg.data.check.kinds import FileFault, LabelFault
 from flareseg.data.check.labels import Annotation, content_faults, mask_faults, side_faults, window_faults
 from flareseg.data.datalist import Case, SplitName
-from flareseg.data.targets import equivalent_diameters, label_targets, target_voxels
+from flareseg.data.targets import equivalent_diameters, label_targets
 from flareseg.errors import DataError
 from flareseg.site import Site
 from flareseg.task import Task
@@ -78,13 +79,26 @@ class CaseReport:
 
 
 @dataclass(frozen=True)
-class Look:
-    """What there is to draw: image float32 (C, X, Y, Z), masks bool (L, X, Y, Z) by name, spacing (3,) in mm."""
+class Voxels:
+    """A case as read, axes towards R, A, S.
+
+    Attributes:
+        image: float32 (C, X, Y, Z), in HU, raw MR values, or 0 to 255.
+        masks: bool (X, Y, Z) of each annotated label.
+        spacing: (3,) in mm; 1 for a frame.
+        values: whole numbers that the label holds.
+        findings: what is wrong with the values.
+    """
 
     image: np.ndarray
     masks: dict[str, np.ndarray]
     spacing: np.ndarray
-    window: tuple[float, float] | None
+    values: frozenset[int]
+    findings: list[Finding]
+
+
+Drawer = Callable[[Voxels, "tuple[float, float] | None"], object]
+"""Makes what a page shows of a case, from its voxels and the task's window."""
 
 
 @dataclass(frozen=True)
@@ -101,76 +115,99 @@ class CaseCheck:
     site: Site
     task: Task | None
     scale: Scale | None = None
-    draw: Callable[[Look], object] | None = None
+    draw: Drawer | None = None
 
     def quick(self, case: Case) -> list[Finding]:
         """Check a case's files and headers; no voxel is read."""
-        return self._open(case)[1]
+        if faults := file_faults(case, self.site.modality):
+            return faults
+        return frame_header_faults(case) if self.site.modality == "RGB" else self._headers(case)[1]
 
     def full(self, split: SplitName, case: Case) -> CaseReport:
         """Read all of a case."""
-        pair, findings = self._open(case)
-        if pair is None or errors(findings):
+        findings = self.quick(case)
+        if errors(findings):
             return CaseReport(split, case.name, findings)
-        (image, label), affine = pair, pair[0].affine
-        arrays = []
-        for opened, path in ((image, case.image), (label, case.label)):
-            voxels, fault = read_voxels(opened, path, case)
-            if voxels is None:
-                return CaseReport(split, case.name, [*findings, *([fault] if fault else [])])
-            arrays.append(apply_orientation(voxels, io_orientation(opened.affine)))
-        values = arrays[0].astype(np.float32) * self.site.intensity.slope + self.site.intensity.intercept
-        return self._look(split, case, findings, values, arrays[1], voxel_sizes(affine))
+        read = self._read_frame(case) if self.site.modality == "RGB" else self._read_volume(case)
+        if isinstance(read, list):
+            return CaseReport(split, case.name, [*findings, *read])
+        findings += read.findings
+        digest = _digest(read.image)
+        if errors(findings):
+            return CaseReport(split, case.name, findings, image_digest=digest)
+        annotation = Annotation.of(self.site, self.task)
+        grey = self.site.modality != "RGB"
+        findings += content_faults(case, read.masks, read.image[0], annotation, grey=grey)
+        if grey:
+            findings += window_faults(case, read.masks, read.image[0], self._window)
+            findings += side_faults(case, read.masks)
+        content = _content(read.image.shape[1:], read.masks, read.spacing, annotation)
+        if self.task and not errors(findings):
+            try:
+                content, lost = self._prepared(split, case, self.task, read.masks, annotation)
+                findings += lost
+            except DataError as error:
+                findings.append(Finding(FileFault.NOT_PREPARABLE, str(error), case.name))
+        labelled = any(mask.any() for mask in read.masks.values())
+        return CaseReport(
+            split=split,
+            name=case.name,
+            findings=findings,
+            image_digest=digest,
+            label_digest=_digest(np.stack(list(read.masks.values()))) if labelled else None,
+            values=read.values,
+            content=content,
+            picture=self.draw(read, self._window) if self.draw else None,
+        )
 
-    def _open(self, case: Case) -> tuple[tuple[Nifti1Image, Nifti1Image] | None, list[Finding]]:
-        findings = file_faults(case, self.site.modality)
-        if findings:
-            return None, findings
+    @property
+    def _window(self) -> tuple[float, float] | None:
+        return self.task.modalities[self.site.modality].window if self.task else None
+
+    def _headers(self, case: Case) -> tuple[tuple[Nifti1Image, Nifti1Image] | None, list[Finding]]:
         image, image_fault = open_nifti(case.image, case)
         label, label_fault = open_nifti(case.label, case)
         if image is None or label is None:
             return None, [fault for fault in (image_fault, label_fault) if fault]
         return (image, label), geometry_faults(case, image, label, self.task)
 
-    def _look(
-        self,
-        split: SplitName,
-        case: Case,
-        findings: list[Finding],
-        image: np.ndarray,
-        label: np.ndarray,
-        size: np.ndarray,
-    ) -> CaseReport:
-        annotation = Annotation.of(self.site, self.task)
-        window = self.task.modalities[self.site.modality].window if self.task else None
+    def _read_volume(self, case: Case) -> Voxels | list[Finding]:
+        pair, findings = self._headers(case)
+        if pair is None:
+            return findings
+        arrays = []
+        for opened, path in zip(pair, (case.image, case.label), strict=True):
+            voxels, fault = read_voxels(opened, path, case)
+            if voxels is None:
+                return [fault] if fault else []
+            arrays.append(apply_orientation(voxels, io_orientation(opened.affine)))
+        scale, annotation = self.site.intensity, Annotation.of(self.site, self.task)
+        image, label = arrays[0].astype(np.float32) * scale.slope + scale.intercept, arrays[1]
         findings = [
-            *findings,
             *intensity_faults(case, image, self.site.modality, self.task),
             *mask_faults(case, label, image, annotation),
         ]
-        if errors(findings):
-            return CaseReport(split, case.name, findings, image_digest=_digest(image))
-        masks = {name: np.isin(label, values) for name, values in annotation.values.items()}
-        findings += content_faults(case, masks, image, annotation, grey=True)
-        findings += window_faults(case, masks, image, window)
-        findings += side_faults(case, masks)
-        content = _content(masks, size, annotation)
-        if self.task and not errors(findings):
-            try:
-                content, lost = self._prepared(split, case, self.task, masks, annotation)
-                findings += lost
-            except DataError as error:
-                findings.append(Finding(FileFault.NOT_PREPARABLE, str(error), case.name))
-        look = Look(image[None], masks, size, window)
-        return CaseReport(
-            split=split,
-            name=case.name,
+        return Voxels(
+            image=image[None],
+            masks={name: np.isin(label, own) for name, own in annotation.values.items()},
+            spacing=voxel_sizes(pair[0].affine)[np.argsort(io_orientation(pair[0].affine)[:, 0])],
+            values=frozenset(int(value) for value in np.unique(label) if np.isfinite(value)),
             findings=findings,
-            image_digest=_digest(image),
-            label_digest=_digest(label) if any(mask.any() for mask in masks.values()) else None,
-            values=frozenset(int(value) for value in np.unique(label)),
-            content=content,
-            picture=self.draw(look) if self.draw else None,
+        )
+
+    def _read_frame(self, case: Case) -> Voxels | list[Finding]:
+        read = read_pixels(case)
+        if isinstance(read, Finding):
+            return [read]
+        image, mask = read
+        annotation = Annotation.of(self.site, self.task)
+        every = frozenset(value for values in annotation.values.values() for value in values)
+        return Voxels(
+            image=image,
+            masks={name: mask > 0 for name in annotation.values},
+            spacing=np.ones(3),
+            values=every if mask.any() else frozenset(),
+            findings=list(intensity_faults(case, image, "RGB", self.task)),
         )
 
     def _prepared(
@@ -184,7 +221,7 @@ class CaseCheck:
             volume = Cache(Path(scratch), task, self.site).load(case)
             prepared = {name: np.array(volume.label[task.labels.index(name)]) > 0 for name in masks}
             lost = [name for name, mask in masks.items() if mask.any() and not prepared[name].any()]
-            content = _content(prepared, volume.spacing, annotation)
+            content = _content(volume.image.shape[1:], prepared, volume.spacing, annotation)
             if self.scale and split == "training":
                 annotated = [task.labels.index(name) for name in masks]
                 sampler = PatchSampler([volume], task.patch, task.training.foreground, annotated)
@@ -196,14 +233,15 @@ class CaseCheck:
         return content, [Finding(LabelFault.TARGET_LOST, message, case.name)] if lost else []
 
 
-def _content(masks: dict[str, np.ndarray], spacing: np.ndarray, annotation: Annotation) -> Content:
+def _content(
+    shape: tuple[int, ...], masks: dict[str, np.ndarray], spacing: np.ndarray, annotation: Annotation
+) -> Content:
     diameters = {}
     for name in sorted(annotation.targets & set(masks)):
-        parts, count = label_targets(masks[name])
-        dims = 2 if parts.shape[2] == 1 else 3
-        diameters[name] = equivalent_diameters(target_voxels(parts, count), spacing, dims).tolist()
+        parts, voxels = label_targets(masks[name])
+        diameters[name] = equivalent_diameters(voxels, spacing, parts.shape).tolist()
     return Content(
-        shape=next(iter(masks.values())).shape,
+        shape=shape,
         spacing=tuple(float(size) for size in spacing),
         voxels={name: int(mask.sum()) for name, mask in masks.items()},
         slices={name: int(mask.any(axis=(0, 1)).sum()) for name, mask in masks.items()},

@@ -15,9 +15,10 @@ from nibabel.spatialimages import HeaderDataError
 from flareseg.data.check.findings import Finding
 from flareseg.data.check.kinds import FileFault
 from flareseg.data.datalist import Case
+from flareseg.data.frames import SUFFIXES as FRAME_SUFFIXES
 from flareseg.task import Modality
 
-_NIFTI, _FRAMES = (".nii", ".nii.gz"), (".png", ".jpg", ".jpeg")
+_NIFTI = (".nii", ".nii.gz")
 _GZIP = b"\x1f\x8b"
 _DECODING = (OSError, EOFError, ValueError, KeyError, TypeError, zlib.error, MemoryError)
 """What the decoders of a damaged file raise."""
@@ -32,7 +33,7 @@ def file_faults(case: Case, modality: Modality) -> list[Finding]:
 
 
 def _file_fault(path: Path, case: Case, modality: Modality) -> Finding | None:
-    suffixes = _FRAMES if modality == "RGB" else _NIFTI
+    suffixes = FRAME_SUFFIXES if modality == "RGB" else _NIFTI
     suffix = next((suffix for suffix in suffixes if path.name.lower().endswith(suffix)), None)
     try:
         size = path.stat().st_size

@@ -10,7 +10,7 @@ import numpy as np
 from flareseg.data.check.findings import Finding
 from flareseg.data.check.kinds import LabelFault
 from flareseg.data.datalist import Case
-from flareseg.data.targets import label_targets, target_voxels
+from flareseg.data.targets import label_targets
 from flareseg.site import Site
 from flareseg.task import Task
 
@@ -32,21 +32,28 @@ class Annotation:
         values: of each annotated label.
         targets: labels that a scan may lack: the task's small targets.
         named: every value that site.yaml names, those of labels that the task does not know among them.
+        told: whether a task says which labels are targets; without one every label counts as an organ.
     """
 
     values: dict[str, tuple[int, ...]]
     targets: frozenset[str]
     named: frozenset[int]
+    told: bool
 
     @classmethod
     def of(cls, site: Site, task: Task | None) -> Annotation:
-        """Join site and task; without a task every label of the site counts as an organ."""
+        """Join site and task."""
         known = site.labels if task is None else {name: site.labels.get(name) for name in task.labels}
         small = set(task.fedgs.targets if task and task.fedgs else ()) | (
             {task.lesion.label} if task and task.lesion else set()
         )
         named = {value for values in site.labels.values() for value in values or ()} | {0}
-        return cls({name: values for name, values in known.items() if values}, frozenset(small), frozenset(named))
+        return cls(
+            {name: values for name, values in known.items() if values},
+            frozenset(small),
+            frozenset(named),
+            task is not None,
+        )
 
     @property
     def organs(self) -> list[str]:
@@ -112,12 +119,12 @@ def content_faults(
             yield Finding(LabelFault.LABEL_EMPTY, f"{case.label}: none of {', '.join(masks)} occurs.", case.name)
         return
     for name, mask in masks.items():
-        parts, count = label_targets(mask)
-        tiny = int((target_voxels(parts, count) <= _FEW_VOXELS).sum())
+        voxels = label_targets(mask)[1]
+        tiny = int((voxels <= _FEW_VOXELS).sum())
         if tiny:
             yield Finding(
                 LabelFault.TINY_TARGETS,
-                f"{case.label}: {tiny} of {count} parts of {name} have at most {_FEW_VOXELS} voxels.",
+                f"{case.label}: {tiny} of {len(voxels)} parts of {name} have at most {_FEW_VOXELS} voxels.",
                 case.name,
             )
     if not grey:
@@ -131,7 +138,7 @@ def content_faults(
             f"{case.label}: {1 - touched:.0%} of its labelled voxels lie where the image is empty.",
             case.name,
         )
-    for name in annotation.organs:
+    for name in annotation.organs if annotation.told else ():
         if (share := _gaps(masks[name])) > _GAPS:
             yield Finding(
                 LabelFault.ANNOTATION_GAPS,

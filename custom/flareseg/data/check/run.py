@@ -98,6 +98,8 @@ def full_check(
 
 def _fitting(site: Site, task: Task | None, path: Path) -> tuple[Task | None, list[Finding]]:
     """The task if the site can take part in it, else None: the data is then checked by itself."""
+    if not any(site.labels.values()):
+        return None, [Finding(FileFault.NOTHING_ANNOTATED, f"{path}: every label is null.")]
     if task is not None:
         try:
             check_site_fits(site, task, path)

@@ -35,17 +35,19 @@ class SplitCounts:
 
 @dataclass(frozen=True)
 class TargetSizes:
-    """The targets of one label over all splits, by equivalent diameter in mm.
+    """The targets of one label over all splits, by equivalent diameter.
 
     Attributes:
-        small_mm: bound below which a target is small, where the task sets one for the scores.
+        bound: below which a target is small, where the task sets one for the scores.
+        unit: of bound and diameters, mm or px.
         small: number of targets below it.
         large: number of the others.
         quantiles: 0, 25, 50, 75 and 100 % of the diameters.
         diameters: all of them, rising.
     """
 
-    small_mm: float | None
+    bound: float | None
+    unit: str
     small: int | None
     large: int | None
     quantiles: tuple[float, ...]
@@ -116,11 +118,12 @@ def _split_counts(contents: Sequence[Content]) -> SplitCounts:
 
 
 def _sizes(diameters: list[float], name: str, task: Task | None) -> TargetSizes:
-    bound = task.lesion.small_mm if task and task.lesion and task.lesion.label == name else None
+    bound = task.lesion.small if task and task.lesion and task.lesion.label == name else None
     small = None if bound is None else sum(size < bound for size in diameters)
     quantiles = np.quantile(diameters, (0, 0.25, 0.5, 0.75, 1)).tolist() if diameters else []
     return TargetSizes(
-        small_mm=bound,
+        bound=bound,
+        unit="px" if task and "RGB" in task.modalities else "mm",
         small=small,
         large=None if small is None else len(diameters) - small,
         quantiles=tuple(quantiles),

@@ -17,6 +17,12 @@ class FileFault(Kind):
         "site.yaml does not fit the task: its modality or its labels.",
         "Name every label of the task in site.yaml, null where it was never annotated, or ask for another job.",
     )
+    NOTHING_ANNOTATED = (
+        E,
+        ErrorCode.BAD_SETTINGS,
+        "Every label in site.yaml is null, so there is nothing to learn from.",
+        "Give the site's own values for at least one label.",
+    )
     ROOT_MISSING = (
         E,
         ErrorCode.NO_DATA,
