@@ -138,7 +138,7 @@ class CaseCheck:
         annotation = Annotation.of(self.site, self.task)
         grey = self.site.modality != "RGB"
         findings += content_faults(case, read.masks, read.image[0], annotation, grey=grey)
-        if grey:
+        if grey and not errors(findings):
             findings += window_faults(case, read.masks, read.image[0], self._window)
             findings += side_faults(case, read.masks)
         content = _content(read.image.shape[1:], read.masks, read.spacing, annotation)
@@ -148,6 +148,9 @@ class CaseCheck:
                 findings += lost
             except DataError as error:
                 findings.append(Finding(FileFault.NOT_PREPARABLE, str(error), case.name))
+            except (MemoryError, RuntimeError):  # PyTorch's word for it
+                message = f"{case.image}: resampling to the task's spacing takes more memory than there is."
+                findings.append(Finding(FileFault.NOT_PREPARABLE, message, case.name))
         labelled = any(mask.any() for mask in read.masks.values())
         return CaseReport(
             split=split,
@@ -183,10 +186,9 @@ class CaseCheck:
             arrays.append(apply_orientation(voxels, io_orientation(opened.affine)))
         scale, annotation = self.site.intensity, Annotation.of(self.site, self.task)
         image, label = arrays[0].astype(np.float32) * scale.slope + scale.intercept, arrays[1]
-        findings = [
-            *intensity_faults(case, image, self.site.modality, self.task),
-            *mask_faults(case, label, image, annotation),
-        ]
+        findings = list(mask_faults(case, label, image, annotation))
+        if not any(finding.kind is LabelFault.SWAPPED for finding in findings):
+            findings += intensity_faults(case, image, self.site.modality, self.task)
         return Voxels(
             image=image[None],
             masks={name: np.isin(label, own) for name, own in annotation.values.items()},

@@ -23,7 +23,9 @@ def frame_header_faults(case: Case) -> list[Finding]:
     for path in (case.image, case.label):
         try:
             with Image.open(path, formats=FORMATS) as picture:
-                turned = picture.getexif().get(_EXIF_ORIENTATION) in _TURNED
+                # Asked for EXIF, a PNG without it reads all its pixels.
+                told = picture.format == "JPEG" or "exif" in picture.info
+                turned = told and picture.getexif().get(_EXIF_ORIENTATION) in _TURNED
                 sizes.append(picture.size[::-1] if turned else picture.size)
                 mode = picture.mode
         except (OSError, ValueError, SyntaxError, UnidentifiedImageError) as error:

@@ -129,5 +129,5 @@ class FileFault(Kind):
         E,
         ErrorCode.UNREADABLE_IMAGE,
         "Preparing the case for training fails.",
-        "Do as the message says.",
+        "Do as the message says; if memory is short, check the spacing of the image and of the task.",
     )
