@@ -15,7 +15,6 @@ from flareseg.data.check.run import full_check
 from flareseg.data.check.summary import summarize
 from flareseg.errors import ExitCode
 from flareseg.report.check_console import check_json, findings_text, summary_tables
-from flareseg.report.check_page import draw_case, write_check_page
 from flareseg.site import load_site
 from flareseg.task import load_task
 
@@ -41,7 +40,12 @@ def check(
         from flareseg.learning.gradient_scale import GradientScale  # PyTorch
 
         scale = GradientScale(task)
-    work = CaseCheck(site, task, scale, draw_case if html else None)
+    draw = None
+    if html:
+        from flareseg.report.check_page import draw_case, write_check_page  # matplotlib
+
+        draw = draw_case
+    work = CaseCheck(site, task, scale, draw)
     with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=error_console) as progress:
         bar = progress.add_task("cases", total=None)
         found = full_check(

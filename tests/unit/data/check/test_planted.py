@@ -19,7 +19,7 @@ from flareseg.data.check.run import full_check, quick_check
 from flareseg.learning.gradient_scale import GradientScale
 from flareseg.site import load_site
 from flareseg.task import load_task
-from planted import FAULTS, Fault, PlantedSite
+from site_faults import FAULTS, Fault, PlantedSite
 
 ROOT_ONLY = [fault for fault in FAULTS if fault.forbidden]
 

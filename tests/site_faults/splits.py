@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 
 from flareseg.data.check.kinds import SplitFault
-from planted.site import PlantedSite, change, fault
+from site_faults.site import PlantedSite, change, fault
 
 
 def _copy(site: PlantedSite, of: int, to: int) -> None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import gzip
 
-import numpy as np
-
 from flareseg.data.check.kinds import FileFault, GeometryFault, LabelFault
-from planted.site import PlantedSite, change, fault
+from site_faults.site import PlantedSite, fault
 
 
 @fault(FileFault.TASK_MISMATCH, "error", "missing: spleen", case=None, quick=True, also=(LabelFault.VALUES_UNMAPPED,))
@@ -121,14 +119,11 @@ def no_header(site: PlantedSite) -> None:
     site.image(1).write_bytes(gzip.compress(b"no NIfTI at all " * 99))
 
 
-@fault(FileFault.FILE_UNREADABLE, "error", "cannot be decoded")
+@fault(FileFault.FILE_UNREADABLE, "error", "cannot be decoded (CRC check failed")
 def damaged(site: PlantedSite) -> None:
-    """The header is whole, the voxels are not."""
-    noise = np.random.default_rng(0).integers(0, 999, (64, 64, 16)).astype(np.int16)
-    change(site.image(1), lambda array: noise)
-    change(site.label(1), lambda array: (noise > 500).astype(np.uint8))
+    """A file of the right length, with a voxel that is not what was written: the checksum tells."""
     content = bytearray(site.image(1).read_bytes())
-    content[-9000:-8000] = bytes(1000)
+    content[-8] ^= 1
     site.image(1).write_bytes(content)
 
 

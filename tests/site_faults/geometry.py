@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from flareseg.data.check.kinds import GeometryFault
-from planted.site import AFFINE, SHAPE, PlantedSite, change, fault
+from site_faults.site import AFFINE, SHAPE, PlantedSite, change, fault
 
 
 def both(site: PlantedSite, **changes: object) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from flareseg.data.check.kinds import IntensityFault, LabelFault
-from planted.site import PlantedSite, change, fault
+from site_faults.site import PlantedSite, change, fault
 
 
 def _with(array: np.ndarray, value: float) -> np.ndarray:

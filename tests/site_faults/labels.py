@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from flareseg.data.check.kinds import GeometryFault, LabelFault
-from planted.site import AFFINE, PlantedSite, change, fault
+from site_faults.site import AFFINE, PlantedSite, change, fault
 
 
 def _with(array: np.ndarray, value: float, dtype: type) -> np.ndarray:
