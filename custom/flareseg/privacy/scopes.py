@@ -75,6 +75,8 @@ class DifferentialPrivacy(Scope):
             refused.append("fedgs.targets: η depends on the patients of the batch (null or constant)")
         if task.network.name == "unet" and task.network.norm == "batch":
             refused.append("network.norm: batch mixes patients and sends their statistics (instance)")
+        if task.network.dropout:
+            refused.append("network.dropout: its masks come from a seed of 32 bits (0)")
         if task.gin is not None and task.gin.clean_share:
             refused.append("gin.clean_share: who stays clean depends on who else is in the batch (0)")
         return refused

@@ -47,6 +47,7 @@ def test_a_slip_is_refused(name: str, properties: dict[str, Any], message: str) 
         ("dp", {"network": {"channels": [4, 8], "norm": "batch"}}, "network.norm"),
         ("dp", {"network": {"channels": [4, 8], "norm": "batch", "batch_norm": "local"}}, "network.norm"),
         ("dp", {"gin": {"clean_share": 0.5}}, "gin.clean_share"),
+        ("dp", {"network": {"channels": [4, 8], "dropout": 0.1}}, "network.dropout"),
         ("encrypted", {"aggregation": {"server_momentum": 0.5}}, "server_momentum"),
         ("encrypted", {"fedgs": {"targets": {"lesion": {"threshold": 10}}, "normalize": "mean"}}, "normalize"),
         ("encrypted", {"network": {"channels": [4, 8], "norm": "batch"}}, "network.norm"),
