@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
+import ssl
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import NameOID
+from nvflare.lighter.utils import serialize_pri_key
 
 from secure_federation import SecureFederation
 
@@ -48,14 +52,6 @@ class Intruder:
         texts = [self.federation.workspace.folder / f"{self.kit.name}.out", self.kit / "log.txt"]
         return "\n".join(path.read_text(errors="replace") for path in texts if path.is_file())
 
-    def take_certificate(self, issuer: Issuer, days: int = 30) -> None:
-        """Give it a certificate of an issuer, in the site's name."""
-        key = rsa.generate_private_key(65537, 2048)
-        own = x509.load_pem_x509_certificate((self.startup / "client.crt").read_bytes())
-        certificate = issue(own.subject, key, issuer, days)
-        (self.startup / "client.crt").write_bytes(certificate)
-        (self.startup / "client.key").write_bytes(_pem(key))
-
 
 def root_ca(federation: SecureFederation) -> Issuer:
     """The federation's own root CA, from the folder that only the project admin has."""
@@ -67,29 +63,44 @@ def root_ca(federation: SecureFederation) -> Issuer:
 
 def other_ca() -> Issuer:
     """A root CA that calls itself like the federation's."""
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "flareseg")])
-    return rsa.generate_private_key(65537, 2048), name
+    return rsa.generate_private_key(65537, 2048), _name("flareseg")
 
 
-def issue(subject: x509.Name, key: rsa.RSAPrivateKey, issuer: Issuer, days: int) -> bytes:
-    """A client's certificate that ends in so many days, or ended some days ago."""
+def certificate(folder: Path, name: str, issuer: Issuer, days: int = 30) -> tuple[Path, Path]:
+    """Write a client's certificate that ends in so many days, or ended some days ago, and its key."""
+    key = rsa.generate_private_key(65537, 2048)
     now = datetime.now(timezone.utc)
-    usage = x509.KeyUsage(True, False, False, False, False, False, False, False, False)
     builder = (
-        x509.CertificateBuilder(issuer[1], subject, key.public_key(), x509.random_serial_number())
+        x509.CertificateBuilder(issuer[1], _name(name), key.public_key(), x509.random_serial_number())
         .not_valid_before(now - timedelta(days=60))
         .not_valid_after(now + timedelta(days=days))
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(usage, critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
     )
-    return builder.sign(issuer[0], hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    paths = folder / "client.crt", folder / "client.key"
+    paths[0].write_bytes(builder.sign(issuer[0], hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+    paths[1].write_bytes(serialize_pri_key(key))
+    return paths
 
 
-def _pem(key: rsa.RSAPrivateKey) -> bytes:
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
-    )
+def knock(federation: SecureFederation, own: tuple[Path, Path] | None = None, *, tls: bool = True) -> bytes:
+    """Speak to the server's port as an NVFlare client does, and give what it answers: nothing where it hangs up."""
+    with (
+        socket.create_connection(("localhost", federation.workspace.port), timeout=60) as plain,
+        suppress(ssl.SSLError, ConnectionError),  # with TLS 1.3 the refusal comes in place of the first answer
+    ):
+        connection = plain
+        if tls:
+            context = ssl.create_default_context(cafile=str(federation.kit("hospital-a") / "startup" / "rootCA.pem"))
+            context.check_hostname = False
+            if own:
+                context.load_cert_chain(*own)
+            connection = context.wrap_socket(plain)
+        connection.sendall(b"GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        return connection.recv(1000)
+    return b""
+
+
+def _name(common_name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 
 
 def edit(path: Path, old: str, new: str) -> None:

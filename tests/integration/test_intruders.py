@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import socket
-import ssl
 from collections.abc import Iterator
-from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from federation import tiny_changes
 from flareseg.poc.processes import end_processes
-from intruder import Intruder, edit, other_ca, root_ca
+from intruder import Intruder, certificate, edit, knock, other_ca, root_ca
 from secure_federation import SecureFederation, eventually
 
 pytestmark = pytest.mark.slow
@@ -25,46 +23,35 @@ def others_stay(secure: SecureFederation) -> Iterator[None]:
     secure.wait_for_sites(secure.site_names)
 
 
-def test_a_certificate_of_another_ca_is_refused(secure: SecureFederation) -> None:
-    intruder = Intruder(secure, "other-ca").unsigned()
-    intruder.take_certificate(other_ca())
-    intruder.start()
-    line = "TLS connection from 127.0.0.1 refused: the certificate is of another CA"
-    eventually(lambda: line in secure.server_log(), f"in the server's log: {line}")
-    assert "Successfully registered" not in intruder.output
+def test_a_site_s_certificate_opens_the_door(secure: SecureFederation) -> None:
+    """Else the refusals below would say nothing."""
+    startup = secure.kit("hospital-a") / "startup"
+    assert knock(secure, (startup / "client.crt", startup / "client.key")).startswith(b"HTTP/1.1 ")
 
 
-def test_a_certificate_past_its_date_is_refused(secure: SecureFederation) -> None:
-    intruder = Intruder(secure, "expired").unsigned()
-    intruder.take_certificate(root_ca(secure), days=-1)
-    intruder.start()
-    line = "TLS connection from 127.0.0.1 refused: the certificate is past its date"
+def refused(secure: SecureFederation, reason: str) -> None:
+    line = f"TLS connection from 127.0.0.1 refused: {reason}"
     eventually(lambda: line in secure.server_log(), f"in the server's log: {line}")
-    assert "Successfully registered" not in intruder.output
+
+
+def test_a_certificate_of_another_ca_is_refused(secure: SecureFederation, tmp_path: Path) -> None:
+    assert knock(secure, certificate(tmp_path, "hospital-c", other_ca())) == b""
+    refused(secure, "the certificate is of another CA")
+
+
+def test_a_certificate_past_its_date_is_refused(secure: SecureFederation, tmp_path: Path) -> None:
+    assert knock(secure, certificate(tmp_path, "hospital-c", root_ca(secure), days=-1)) == b""
+    refused(secure, "the certificate is past its date")
 
 
 def test_a_client_without_a_certificate_is_refused(secure: SecureFederation) -> None:
-    context = ssl.create_default_context(cafile=str(secure.kit("hospital-a") / "startup" / "rootCA.pem"))
-    context.check_hostname = False
-    answer = b""
-    with (
-        socket.create_connection(("localhost", secure.workspace.port), timeout=30) as plain,
-        suppress(ssl.SSLError, ConnectionError),  # with TLS 1.3 the refusal comes in place of the first answer
-        context.wrap_socket(plain) as connection,
-    ):
-        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        answer = connection.recv(1000)
-    assert answer == b""
-    line = "TLS connection from 127.0.0.1 refused: no certificate was shown"
-    eventually(lambda: line in secure.server_log(), f"in the server's log: {line}")
+    assert knock(secure) == b""
+    refused(secure, "no certificate was shown")
 
 
 def test_a_client_that_speaks_no_tls_is_refused(secure: SecureFederation) -> None:
-    with socket.create_connection(("localhost", secure.workspace.port), timeout=30) as plain, suppress(ConnectionError):
-        plain.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        assert not plain.recv(1000).startswith(b"HTTP")
-    line = "TLS connection from 127.0.0.1 refused: no TLS was spoken"
-    eventually(lambda: line in secure.server_log(), f"in the server's log: {line}")
+    assert not knock(secure, tls=False).startswith(b"HTTP")
+    refused(secure, "no TLS was spoken")
 
 
 @pytest.mark.parametrize("name", ["hospital-b", "hospital-x"], ids=["a site's that is there", "a new one"])
