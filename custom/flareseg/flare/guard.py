@@ -15,7 +15,7 @@ from nvflare.fuel.sec.audit import AuditService
 
 from flareseg.flare.aggregator import plain
 
-BUILDING_KEYS = frozenset({"path", "class_path", "name", "config_type", "class_attributes", "_target_", "_partial_"})
+BUILDING_KEYS = frozenset({"path", "class_path", "name", "config_type", "_target_"})
 """Keys that make NVFlare, or a library below it, build an object from a dictionary."""
 _EVENT_CONVERTER = "nvflare.app_common.widgets.convert_to_fed_event.ConvertToFedEvent"
 _CURVES = {"events_to_convert": ["analytix_log_stats"], "fed_event_prefix": "fed."}
@@ -67,7 +67,10 @@ def faults(config: Any) -> Iterator[str]:
         return
     if component_path(config) == _EVENT_CONVERTER and {**_CURVES, **args} != _CURVES:
         yield "it may send the curves (analytix_log_stats) and no other event"
-    yield from _faults(args, "args")
+    if "class_attributes" in args:  # NVFlare takes it in place of all arguments
+        yield "args should not be given as class_attributes"
+    for name, value in args.items():
+        yield from _faults(value, f"args.{name}")
 
 
 def _faults(value: Any, where: str) -> Iterator[str]:

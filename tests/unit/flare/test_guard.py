@@ -25,7 +25,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "name": ({"args": {"a": {"name": "Popen"}}}, "args.a would build"),
     "config_type": ({"args": {"model": {"config_type": "dict", "a": 1}}}, "args.model would build"),
     "_target_": ({"args": {"a": {"_target_": "os.mkdir"}}}, "args.a would build"),
-    "class_attributes": ({"args": {"class_attributes": {"a": 1}}}, "args would build"),
+    "class_attributes": ({"args": {"class_attributes": {"a": 1}}}, "class_attributes"),
     "in a list": ({"args": {"a": [{"b": [BUILT]}]}}, "args.a.b would build"),
     "deep": ({"args": {"a": {"b": {"c": {"_target_": "x"}}}}}, "args.a.b.c would build"),
     "absolute": ({"args": {"a": "/etc/passwd"}}, "reaches outside the job's folder: /etc/passwd"),
