@@ -1,6 +1,6 @@
 # make setup  the environment for development     make check  linters and types
 # make demo   the whole federation, five minutes  make test   unit and fast integration tests
-# make bench  speed, memory and bytes beside peers
+# make bench  speed, memory and bytes beside peers     make privacy  what each privacy scope costs
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 # Several processes share the machine: one thread each.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: setup demo test test-all bench check clean constraints
+.PHONY: setup demo test test-all bench privacy check clean constraints
 
 setup: $(STAMP)
 
@@ -35,6 +35,9 @@ test-all: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks
+
+privacy: setup
+	$(BIN)/python -m benchmarks.privacy
 
 clean:
 	rm -rf build

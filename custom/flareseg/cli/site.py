@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,8 @@ from flareseg.flare.site_check.kit import load_kit
 from flareseg.flare.site_check.report import as_dict, is_ready, table
 from flareseg.flare.site_check.run import check_site
 from flareseg.ledger import LEDGER_FILE, read
+from flareseg.privacy.budget import Budget, spent_epsilon
+from flareseg.privacy.scopes import DifferentialPrivacy, load_scope
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -77,3 +80,25 @@ def ledger(
     kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(Counter(entry.kind for entry in shown).items()))
     last = f", the last with SHA-256 {entries[-1].sha256}" if entries else ""
     tell(f"{kinds or 'nothing left the site'}; {len(entries)} lines, all in order{last}.")
+
+
+@app.command(epilog="Example: flareseg site budget --kit hospital-a")
+def budget(kit: KitFolder = Path(".")) -> None:
+    """Show what the jobs at this site have spent of its privacy budget (scope dp)."""
+    scope = load_scope(kit / "local" / "privacy.json", DifferentialPrivacy)
+    site = Budget.of_site(kit, scope)
+    spendings = site.spendings()
+    listing = Table(title=str(site.path))
+    for column in ("Time (UTC)", "Job", "Steps", "σ", "q", "ε with it"):
+        listing.add_column(column)
+    for number, item in enumerate(spendings, start=1):
+        listing.add_row(
+            f"{datetime.fromtimestamp(item.time, timezone.utc):%Y-%m-%d %H:%M:%S}",
+            item.job[:8],
+            str(item.steps),
+            f"{item.noise_multiplier:g}",
+            f"{item.sample_rate:.4g}",
+            f"{spent_epsilon(spendings[:number], scope.delta):.3f}",
+        )
+    console.print(listing)
+    tell(f"ε = {spent_epsilon(spendings, scope.delta):.3f} of {scope.epsilon:g} spent, at δ = {scope.delta:g}.")

@@ -6,12 +6,14 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from os import fspath
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from flareseg.errors import DataError, ErrorCode
+from flareseg.data.check.findings import Finding, errors
+from flareseg.data.check.kinds import FileFault, SplitFault
 from flareseg.site import DataSource
 
 SplitName = Literal["training", "validation", "testing"]
@@ -41,21 +43,47 @@ def load_cases(source: DataSource) -> dict[SplitName, list[Case]]:
         DataError: the root is missing, nothing matches, an image has no label or a label no image, the datalist is
             not readable, or a path leaves the root.
     """
-    for key, root in (("root", source.root), ("label_root", source.label_root)):
-        if root is not None and not root.is_dir():
-            raise DataError(
-                f"{root}: no such folder.", f"Set data.{key} in site.yaml to the data.", code=ErrorCode.NO_DATA
-            )
-    splits = _from_datalist(source) if source.datalist is not None else _from_patterns(source)
-    if not splits["training"]:
-        raise DataError(
-            f"{source.root}: no training cases.", "Put images there or correct site.yaml.", code=ErrorCode.NO_DATA
-        )
+    splits, findings = list_cases(source)
+    for finding in errors(findings):
+        raise finding.error()
     return splits
 
 
-def _from_patterns(source: DataSource) -> dict[SplitName, list[Case]]:
-    pairs = pair_files(source.root, source.images or "", source.labels or "")
+def list_cases(source: DataSource) -> tuple[dict[SplitName, list[Case]], list[Finding]]:
+    """List the cases that can be told from ``source``, and all that is wrong with it; see :func:`load_cases`."""
+    findings = [finding for root in (source.root, source.label_root) if root for finding in _root_faults(root)]
+    if findings:
+        return {split: [] for split in SPLITS}, findings
+    try:
+        splits = (_from_patterns if source.datalist is None else _from_datalist)(source, findings)
+    except _Unlisted as reason:
+        return {split: [] for split in SPLITS}, [reason.finding]
+    if not splits["training"] and not findings:
+        findings.append(Finding(SplitFault.NO_TRAINING, f"{source.root}: no training cases."))
+    return splits, findings
+
+
+class _Unlisted(Exception):  # noqa: N818 - a finding on its way out
+    """Nothing can be listed at all."""
+
+    def __init__(self, kind: FileFault, message: str) -> None:
+        super().__init__(message)
+        self.finding = Finding(kind, message)
+
+
+def _root_faults(root: Path) -> list[Finding]:
+    try:
+        if not root.is_dir():
+            return [Finding(FileFault.ROOT_MISSING, f"{root}: no such folder.")]
+        next(root.iterdir(), None)
+    except PermissionError:
+        return [Finding(FileFault.ROOT_FORBIDDEN, f"{root}: permission denied.")]
+    return []
+
+
+def _from_patterns(source: DataSource, findings: list[Finding]) -> dict[SplitName, list[Case]]:
+    pairs, faults = _pairs(source.root, source.images or "", source.labels or "")
+    findings += faults
     cases = [Case(key, image, label) for key, (image, label) in pairs.items()]
     return split_cases(cases, source.split.validation, source.split.testing, source.split.seed)
 
@@ -67,34 +95,44 @@ def pair_files(root: Path, images: str, labels: str) -> dict[str, tuple[Path, Pa
         Image and label by what the wildcards match, sorted.
 
     Raises:
-        DataError: nothing matches, an image has no label or a label no image, or a pattern leaves the root.
+        DataError: nothing matches, an image has no label or a label no image, or a pattern or a file leaves the root.
     """
+    try:
+        pairs, faults = _pairs(root, images, labels)
+    except _Unlisted as reason:
+        raise reason.finding.error() from None
+    for fault in faults:
+        raise fault.error()
+    return pairs
+
+
+def _pairs(root: Path, images: str, labels: str) -> tuple[dict[str, tuple[Path, Path]], list[Finding]]:
     found, marked = _match(root, images), _match(root, labels)
     if not found:
-        raise DataError(
-            f"{root}: nothing matches the image pattern {images}.",
-            "Put images there or correct the pattern.",
-            code=ErrorCode.NO_DATA,
-        )
-    lonely = sorted(set(found) ^ set(marked))
-    if lonely:
-        path, other = (found[lonely[0]], "label") if lonely[0] in found else (marked[lonely[0]], "image")
-        raise DataError(
-            f"{path}: has no {other} ({len(lonely)} such files).",
-            f"Add the {other}, move the file away, or correct the patterns: images and labels pair by their wildcards.",
-            code=ErrorCode.NO_DATA,
-            case=lonely[0],
-        )
-    return {key: (found[key], marked[key]) for key in sorted(found)}
+        raise _Unlisted(FileFault.NO_IMAGES, f"{root}: nothing matches the image pattern {images}.")
+    faults = []
+    for kind, other, here, there in (
+        (FileFault.IMAGE_WITHOUT_LABEL, "label", found, marked),
+        (FileFault.LABEL_WITHOUT_IMAGE, "image", marked, found),
+    ):
+        lonely = sorted(set(here) - set(there))
+        faults += [Finding(kind, f"{here[key]}: has no {other} ({len(lonely)} such files).", key) for key in lonely]
+    pairs = {key: (found[key], marked[key]) for key in sorted(set(found) & set(marked))}
+    faults += [
+        Finding(FileFault.OUTSIDE_ROOT, _outside(path, root), key)
+        for key, pair in pairs.items()
+        for path in pair
+        if not _lies_below(path, root)
+    ]
+    return pairs, faults
 
 
 def _match(root: Path, pattern: str) -> dict[str, Path]:
     """Files below ``root`` by what the wildcards of ``pattern`` match."""
     if Path(pattern).is_absolute() or ".." in Path(pattern).parts or set("[]") & set(pattern):
-        raise DataError(
+        raise _Unlisted(
+            FileFault.PATTERN_BAD,
             f"{root}: the pattern {pattern} should stay below the root and use *, ** and ? only.",
-            "Correct the patterns of images and labels.",
-            code=ErrorCode.NO_DATA,
         )
     expression = "".join(
         {"**/": "((?:.*/)?)", "*": "([^/]*)", "?": "([^/])"}.get(part) or re.escape(part)
@@ -132,45 +170,51 @@ def split_counts(total: int, validation: float, testing: float) -> tuple[int, in
     return validates, tests
 
 
-def _from_datalist(source: DataSource) -> dict[SplitName, list[Case]]:
+def _from_datalist(source: DataSource, findings: list[Finding]) -> dict[SplitName, list[Case]]:
     path = source.root / str(source.datalist)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         entries = {
-            split: [(entry["image"], entry["label"], entry.get("patient")) for entry in content.get(split, [])]
+            split: [
+                (fspath(entry["image"]), fspath(entry["label"]), entry.get("patient"))
+                for entry in content.get(split, [])
+            ]
             for split in SPLITS
         }
     except FileNotFoundError:
-        raise DataError(
-            f"{path}: no such file.", "Correct data.datalist in site.yaml.", code=ErrorCode.NO_DATA
-        ) from None
+        raise _Unlisted(FileFault.DATALIST_MISSING, f"{path}: no such file.") from None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise DataError(
-            f"{path}: is not a MONAI datalist ({type(error).__name__}: {error}).",
-            'Expected {"training": [{"image": ..., "label": ...}], "validation": ..., "testing": ...}.',
-            code=ErrorCode.NO_DATA,
+        raise _Unlisted(
+            FileFault.DATALIST_BAD, f"{path}: is not a MONAI datalist ({type(error).__name__}: {error})."
         ) from None
     label_root = source.label_root or source.root
-    return {
-        split: [
-            Case(image, _below(source.root, image, image), _below(label_root, label, image), patient)
-            for image, label, patient in found
-        ]
-        for split, found in entries.items()
-    }
+    splits: dict[SplitName, list[Case]] = {split: [] for split in SPLITS}
+    for split, image, label, patient in ((split, *entry) for split, found in entries.items() for entry in found):
+        faults = [*_entry_faults(source.root, image, image), *_entry_faults(label_root, label, image)]
+        findings += faults
+        if not faults:
+            splits[split].append(Case(image, (source.root / image).resolve(), (label_root / label).resolve(), patient))
+    return splits
 
 
-def _below(root: Path, name: str, case: str) -> Path:
+def _entry_faults(root: Path, name: str, case: str) -> list[Finding]:
     path = (root / name).resolve()
-    if not path.is_relative_to(root.resolve()):
-        raise DataError(
-            f"{path}: lies outside the data root {root}.", "Move it below the root.", code=ErrorCode.NO_DATA, case=case
-        )
-    if not path.is_file():
-        raise DataError(
-            f"{path}: no such file, but the datalist names it.",
-            "Add the file or correct the datalist.",
-            code=ErrorCode.NO_DATA,
-            case=case,
-        )
-    return path
+    if not _lies_below(path, root):
+        return [Finding(FileFault.OUTSIDE_ROOT, _outside(path, root), case)]
+    try:
+        if not path.is_file():
+            return [Finding(FileFault.FILE_MISSING, f"{path}: no such file, but the datalist names it.", case)]
+    except PermissionError:
+        return [Finding(FileFault.FILE_FORBIDDEN, f"{path}: permission denied.", case)]
+    return []
+
+
+def _lies_below(path: Path, root: Path) -> bool:
+    """Whether a path stays below the root once all links are followed."""
+    return path.resolve().is_relative_to(root.resolve())
+
+
+def _outside(path: Path, root: Path) -> str:
+    return f"{path}: lies outside the data root {root}" + (
+        "." if path == path.resolve() else f": it is a link to {path.resolve()}."
+    )

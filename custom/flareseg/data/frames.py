@@ -14,8 +14,8 @@ from flareseg.data.datalist import Case
 from flareseg.errors import DataError, ErrorCode, unreadable
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
-_FORMATS = ("PNG", "JPEG")
-_DEEP_MODES = ("I", "I;16", "I;16B", "F")  # more than 8 bits: Pillow would clip them
+FORMATS = ("PNG", "JPEG")
+DEEP_MODES = ("I", "I;16", "I;16B", "F")  # more than 8 bits: Pillow would clip them
 _FULL_SCALES = (1, 255, 65535)
 
 
@@ -38,7 +38,7 @@ def read_frame(case: Case, resize: tuple[int, int] | None = None) -> tuple[np.nd
             size, or the mask is not binary.
     """
     frame, drawn = _open(case.image, case), _open(case.label, case)
-    if frame.mode in _DEEP_MODES:
+    if frame.mode in DEEP_MODES:
         raise DataError(
             f"{case.image}: expected 8 bits a channel, found the mode {frame.mode}.",
             "Export the frame as RGB.",
@@ -66,7 +66,7 @@ def read_frame(case: Case, resize: tuple[int, int] | None = None) -> tuple[np.nd
 
 def _open(path: Path, case: Case) -> Image.Image:
     try:
-        with Image.open(path, formats=_FORMATS) as picture:
+        with Image.open(path, formats=FORMATS) as picture:
             return ImageOps.exif_transpose(picture)
     except Exception as error:  # Pillow raises whatever the decoder raised; all mean the same to the site
         raise unreadable(path, "PNG or JPEG", case.name, error) from None
@@ -74,7 +74,7 @@ def _open(path: Path, case: Case) -> Image.Image:
 
 def _foreground(drawn: Image.Image, case: Case) -> np.ndarray:
     """Above half of full scale, so that a JPEG's noise and a smooth outline fall on one side or the other."""
-    if drawn.mode in _DEEP_MODES:
+    if drawn.mode in DEEP_MODES:
         values = np.asarray(drawn)
     else:
         # Two steps: a palette's colours and an alpha channel mean nothing to the direct conversion to grey.

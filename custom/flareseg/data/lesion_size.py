@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import nibabel as nib
 import numpy as np
 from nibabel.affines import voxel_sizes
-from scipy import ndimage
 
 from flareseg.data.datalist import Case
 from flareseg.data.frames import SUFFIXES, read_frame
+from flareseg.data.targets import equivalent_diameters, label_targets
 from flareseg.errors import DataError, ErrorCode
 
 
@@ -27,22 +27,18 @@ def lesion_size(case: Case, values: Sequence[int]) -> float:
     Raises:
         DataError: the label is not readable.
     """
-    mask, unit = _frame(case) if case.label.suffix.lower() in SUFFIXES else _volume(case, values)
-    found = ndimage.find_objects(mask)
-    if not found:
-        return 0.0
-    components, _ = ndimage.label(mask[found[0]], structure=np.ones((3,) * mask.ndim))
-    largest = float(np.bincount(components.ravel())[1:].max()) * unit
-    return 2 * (largest / np.pi) ** 0.5 if mask.ndim == 2 else 2 * (3 * largest / (4 * np.pi)) ** (1 / 3)
+    mask, spacing = _frame(case) if case.label.suffix.lower() in SUFFIXES else _volume(case, values)
+    voxels = label_targets(mask)[1]
+    return float(equivalent_diameters(voxels, spacing, mask.shape).max(initial=0.0))
 
 
-def _frame(case: Case) -> tuple[np.ndarray, float]:
-    mask = read_frame(case)[1][..., 0]
-    return mask, 1 / mask.size
+def _frame(case: Case) -> tuple[np.ndarray, np.ndarray]:
+    mask = read_frame(case)[1]
+    return mask, np.full(3, mask.size**-0.5)
 
 
-def _volume(case: Case, values: Sequence[int]) -> tuple[np.ndarray, float]:
-    """The lesions as uint8 0 and 1, and the size of a voxel in mm³."""
+def _volume(case: Case, values: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """The lesions as uint8 0 and 1, and the spacing in mm."""
     try:
         label = nib.load(case.label)
         mask = np.isin(np.asanyarray(label.dataobj), values).astype(np.uint8)
@@ -54,4 +50,4 @@ def _volume(case: Case, values: Sequence[int]) -> tuple[np.ndarray, float]:
             code=ErrorCode.UNREADABLE_IMAGE,
             case=case.name,
         ) from None
-    return mask, float(np.prod(voxel_sizes(label.affine)))
+    return mask, voxel_sizes(label.affine)

@@ -13,13 +13,12 @@ from monai.transforms import Spacing
 from nibabel.affines import voxel_sizes
 from nibabel.spatialimages import SpatialImage
 
+from flareseg.data.check.geometry import AFFINE_TOLERANCE_MM
 from flareseg.data.datalist import Case
 from flareseg.data.frames import read_frame
 from flareseg.errors import DataError, ErrorCode, unreadable
 from flareseg.site import Site
 from flareseg.task import Intensity, Task
-
-_AFFINE_TOLERANCE_MM = 0.05
 
 
 def preprocess(case: Case, task: Task, site: Site) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -51,7 +50,7 @@ def preprocess(case: Case, task: Task, site: Site) -> tuple[np.ndarray, np.ndarr
             code=ErrorCode.SHAPE_MISMATCH,
             case=case.name,
         )
-    if not np.allclose(image.affine, label.affine, atol=_AFFINE_TOLERANCE_MM):
+    if not np.allclose(image.affine, label.affine, atol=AFFINE_TOLERANCE_MM):
         raise DataError(
             f"{case.label}: its affine differs from the image's by up to "
             f"{np.abs(image.affine - label.affine).max():.2f} mm.",

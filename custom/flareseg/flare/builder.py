@@ -15,6 +15,7 @@ from nvflare.lighter.spec import Builder
 from flareseg.flare.kit import SITE_FILE, write_readme, write_sample, write_site_file, write_unit
 from flareseg.flare.policy import JOB_COMPONENTS, authorization, privacy
 from flareseg.flare.resources import client_resources, server_resources
+from flareseg.flare.site_check.software import write_versions
 
 RESOURCES = "resources.json.default"
 AUTHORIZATION_FILE = "authorization.json.default"
@@ -62,6 +63,7 @@ class SitePolicyBuilder(Builder):
         keys = [Path(ctx.get_kit_dir(participant)) / name for name in (SERVER_KEYS, SITE_KEYS)]
         scopes = privacy(keys=any(path.is_file() for path in keys), site=keys[1].is_file())
         _write_json(local / PRIVACY_FILE, {**scopes, "components": JOB_COMPONENTS[participant.type]})
+        write_versions(local)
         write_unit(_kit(participant, ctx))
 
     def _describe_data(self, client: Participant, ctx: ProvisionContext) -> None:

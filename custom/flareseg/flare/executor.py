@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from nvflare.apis.analytix import AnalyticsDataType
 from nvflare.apis.dxo import DXO, DataKind, MetaKey, from_shareable
+from nvflare.apis.event_type import EventType
 from nvflare.apis.executor import Executor
 from nvflare.apis.fl_constant import ReturnCode
 from nvflare.apis.fl_context import FLContext
@@ -22,6 +23,7 @@ from nvflare.app_common.app_constant import AppConstants
 import flareseg
 from flareseg.data.site_data import SiteData
 from flareseg.errors import ErrorCode, FlaresegError
+from flareseg.flare.data_check import data_fault
 from flareseg.flare.keys import META_MEAN_SCALE, METRIC_DICE, METRIC_SMALL_DICE, Header, TaskName, job_task
 from flareseg.flare.local_parameters import LocalParameters
 from flareseg.flare.site_privacy import SitePrivacy
@@ -49,6 +51,12 @@ class SegmentationExecutor(Executor):
         self._learner: Learner | None = None
         self._local: LocalParameters | None = None
         self._local_model: State | None = None
+        self._data_fault: FlaresegError | None = None
+
+    def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
+        """Look at the site's data before the first task asks for it."""
+        if event_type == EventType.START_RUN:
+            self._data_fault = data_fault(self._site_file(fl_ctx), fl_ctx, lambda text: self.log_warning(fl_ctx, text))
 
     def execute(self, task_name: str, shareable: Shareable, fl_ctx: FLContext, abort_signal: Signal) -> Shareable:
         """Execute one task; never raises."""
@@ -173,17 +181,21 @@ class SegmentationExecutor(Executor):
 
     def _get_learner(self, fl_ctx: FLContext) -> Learner:
         if self._learner is None:
-            task = job_task(fl_ctx)
-            workspace = fl_ctx.get_engine().get_workspace()
-            path = Path(workspace.get_site_config_dir()) / SITE_FILE
+            if self._data_fault is not None:
+                raise self._data_fault.with_traceback(None)
+            task, path = job_task(fl_ctx), self._site_file(fl_ctx)
             site = load_site(path)
             check_site_fits(site, task, path)
             torch.set_num_threads(site.threads)
-            data = SiteData(task, site, cache=Path(workspace.get_root_dir()) / "cache")
+            data = SiteData(task, site, cache=Path(fl_ctx.get_engine().get_workspace().get_root_dir()) / "cache")
             self._learner = Learner(task, data, fl_ctx.get_identity_name(), self._site_privacy.differential)
             counts = ", ".join(f"{len(data.volumes(s))} {s}" for s in ("training", "validation", "testing"))
             self.log_info(fl_ctx, f"data ready: {site.modality}, volumes: {counts}; device {self._learner.device}")
         return self._learner
+
+    @staticmethod
+    def _site_file(fl_ctx: FLContext) -> Path:
+        return Path(fl_ctx.get_engine().get_workspace().get_site_config_dir()) / SITE_FILE
 
     def _check_same(self, shareable: Shareable, fl_ctx: FLContext) -> None:
         theirs, ours = shareable.get_header(Header.VERSION), flareseg.__version__

@@ -20,8 +20,6 @@ from flareseg.task import Task
 
 logger = logging.getLogger(__name__)
 
-BUDGET_FILE = Path("privacy/budget.jsonl")
-
 
 def scope_in_force(fl_ctx: FLContext) -> Scope:
     """Give the scope that the job asks for, with this site's settings.
@@ -56,7 +54,7 @@ class SitePrivacy:
         self.differential: DifferentialPrivacy | None = None
         if isinstance(scope, DifferentialPrivacy):
             self.differential = scope
-            self._budget = Budget(root / (scope.budget_file or BUDGET_FILE), scope)
+            self._budget = Budget.of_site(root, scope)
         self._report: dict[str, Any] = {}
         self._rounds = self._clipped = 0
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import ndimage
 
+from flareseg.data.targets import label_targets, target_sizes
 from flareseg.fedgs import combine, size_deltas
 from flareseg.methods import SmallTarget
 from flareseg.task import Task
@@ -62,7 +62,7 @@ def target_deltas(mask: np.ndarray, spacing: np.ndarray, target: SmallTarget) ->
     if largest is None:
         return size_deltas(mask, log_base=target.log_base, threshold=target.threshold or 1.0)
     dims = mask.ndim - 2
-    sizes = mask.reshape(len(mask), -1).sum(1) * np.prod(spacing[:, :dims].astype(np.float64), axis=1)
+    sizes = target_sizes(mask.reshape(len(mask), -1).sum(1), spacing, dims)
     # A target of just the size is small, though float32 cannot hold its spacing.
     small = (sizes <= largest * (1 + 1e-6)).reshape(-1, *[1] * (dims + 1))
     return size_deltas(mask * small.astype(mask.dtype), log_base=target.log_base, threshold=1.0)
@@ -71,10 +71,8 @@ def target_deltas(mask: np.ndarray, spacing: np.ndarray, target: SmallTarget) ->
 def smallest_components(mask: np.ndarray) -> np.ndarray:
     """Keep of each image its smallest connected part (neighbours by side, edge or corner), (B, 1, *spatial)."""
     kept = np.zeros_like(mask)
-    structure = np.ones([3] * (mask.ndim - 2))
     for image, result in zip(mask[:, 0], kept[:, 0], strict=True):
-        components, count = ndimage.label(image, structure=structure)
-        if count:
-            smallest = int(np.bincount(components.ravel())[1:].argmin()) + 1
-            result[...] = components == smallest
+        parts, voxels = label_targets(image)
+        if len(voxels):
+            result[...] = parts == int(voxels.argmin()) + 1
     return kept

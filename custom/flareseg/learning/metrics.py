@@ -12,6 +12,8 @@ import torch
 from monai.metrics import compute_dice
 from scipy import ndimage
 
+from flareseg.data.targets import equivalent_diameters, label_targets
+
 
 @dataclass(frozen=True)
 class Score:
@@ -94,27 +96,20 @@ def dice_by_size(prediction: np.ndarray, target: np.ndarray, spacing: np.ndarray
     (box,) = ndimage.find_objects((prediction.astype(bool) | target.astype(bool)).astype(np.uint8)) or (None,)
     if box is None:
         return math.nan, math.nan
-    flat = target.shape[2] == 1
+    shape = target.shape
     prediction, target = prediction[box], target[box]
-    components, count = ndimage.label(target, structure=np.ones((3, 3, 3)))
-    if count == 0:
+    parts, voxels = label_targets(target)
+    if not len(voxels):
         return math.nan, math.nan
-    voxels = np.bincount(components.ravel(), minlength=count + 1)[1:].astype(np.float64)
-    if flat:
-        diameters = 2 * np.sqrt(voxels * float(np.prod(spacing[:2])) / np.pi)
-    else:
-        diameters = np.cbrt(6 * voxels * float(np.prod(spacing)) / np.pi)
-    is_small = np.concatenate([[False], diameters < small])
-    nearest = ndimage.distance_transform_edt(
-        components == 0, sampling=spacing, return_distances=False, return_indices=True
-    )
-    owner = components[tuple(nearest)]
+    is_small = np.concatenate([[False], equivalent_diameters(voxels, spacing, shape) < small])
+    nearest = ndimage.distance_transform_edt(parts == 0, sampling=spacing, return_distances=False, return_indices=True)
+    owner = parts[tuple(nearest)]
     predicted = prediction.astype(bool)
     dice = []
-    for wanted in (is_small, ~is_small & (np.arange(count + 1) > 0)):
+    for wanted in (is_small, ~is_small & (np.arange(len(is_small)) > 0)):
         if not wanted.any():
             dice.append(math.nan)
             continue
-        truth, found = wanted[components], predicted & wanted[owner]
+        truth, found = wanted[parts], predicted & wanted[owner]
         dice.append(2.0 * float((truth & found).sum()) / float(truth.sum() + found.sum()))
     return dice[0], dice[1]

@@ -21,6 +21,7 @@ from flareseg.privacy.scopes import DifferentialPrivacy
 from flareseg.settings import Settings
 from flareseg.task import Positive
 
+BUDGET_FILE = Path("privacy/budget.jsonl")
 _ORDERS = tuple([1 + x / 10 for x in range(1, 100)] + list(range(12, 64)) + [80, 128, 256, 512])
 _MOST_STEPS = 10_000_000
 
@@ -76,6 +77,11 @@ class Budget:
     def __init__(self, path: Path, scope: DifferentialPrivacy) -> None:
         self.path = path
         self.scope = scope
+
+    @classmethod
+    def of_site(cls, root: Path, scope: DifferentialPrivacy) -> Budget:
+        """Give the budget of a site: in its kit, unless the scope names another place."""
+        return cls(root / (scope.budget_file or BUDGET_FILE), scope)
 
     def spendings(self) -> list[Spending]:
         """Everything spent so far.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -35,6 +36,9 @@ class Scope(Settings):
                 "Change these settings, or ask for another scope in meta.json.",
                 code=ErrorCode.SCOPE_MISMATCH,
             )
+
+
+S = TypeVar("S", bound=Scope)
 
 
 class Open(Scope):
@@ -75,6 +79,8 @@ class DifferentialPrivacy(Scope):
             refused.append("fedgs.targets: η depends on the patients of the batch (null or constant)")
         if task.network.name == "unet" and task.network.norm == "batch":
             refused.append("network.norm: batch mixes patients and sends their statistics (instance)")
+        if task.network.dropout:
+            refused.append("network.dropout: its masks come from a seed of 32 bits (0)")
         if task.gin is not None and task.gin.clean_share:
             refused.append("gin.clean_share: who stays clean depends on who else is in the batch (0)")
         return refused
@@ -100,6 +106,21 @@ class Encrypted(Scope):
 SCOPES: dict[str, type[Scope]] = {scope.name: scope for scope in (Open, Clipped, DifferentialPrivacy, Encrypted)}
 
 
+def load_scope(path: Path, kind: type[S]) -> S:
+    """Read a scope from a site's ``privacy.json``.
+
+    Raises:
+        SettingsError: the file cannot be read, or has no such scope.
+    """
+    try:
+        scopes = {item["name"]: item.get("properties", {}) for item in json.loads(path.read_text())["scopes"]}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SettingsError(f"{path}: cannot be read ({type(error).__name__}).", "Give a site's kit.") from None
+    if kind.name not in scopes:
+        raise SettingsError(f"{path}: this site has no scope {kind.name}.", f"It has {', '.join(sorted(scopes))}.")
+    return _validated(kind, scopes[kind.name])
+
+
 def read_scope(name: str, properties: Mapping[str, Any]) -> Scope:
     """Give the scope of a name with a site's settings.
 
@@ -111,13 +132,17 @@ def read_scope(name: str, properties: Mapping[str, Any]) -> Scope:
     """
     if name not in SCOPES:
         raise SettingsError(f"privacy.json: no scope {name!r} is known.", f"Known are {', '.join(SCOPES)}.")
+    return _validated(SCOPES[name], properties)
+
+
+def _validated(kind: type[S], properties: Mapping[str, Any]) -> S:
     try:
-        return SCOPES[name].model_validate(dict(properties))
+        return kind.model_validate(dict(properties))
     except ValidationError as error:
         wrong = "; ".join(
             f"{'.'.join(map(str, item['loc'])) or 'properties'}: {item['msg']}" for item in error.errors()
         )
         raise SettingsError(
-            f"privacy.json: properties of the scope {name}: {wrong}.",
-            f"The scope {name} has the properties {', '.join(SCOPES[name].model_fields) or '(none)'}.",
+            f"privacy.json: properties of the scope {kind.name}: {wrong}.",
+            f"The scope {kind.name} has the properties {', '.join(kind.model_fields) or '(none)'}.",
         ) from None

@@ -25,6 +25,7 @@ from flareseg.report.words import (
     fedgs_in_words,
     gin_in_words,
     network_in_words,
+    privacy_in_words,
     training_in_words,
 )
 from flareseg.task import Task
@@ -90,6 +91,7 @@ def report_facts(record: RunRecord) -> ReportFacts:
             "Training": training_in_words(task),
             "Network": network_in_words(task),
             "Aggregation": aggregation_in_words(task, record.min_clients),
+            "Privacy": privacy_in_words(record.rounds),
         },
         task=record.task,
     )

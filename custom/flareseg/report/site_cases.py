@@ -19,11 +19,10 @@ from flareseg.learning.predict import predict_logits
 from flareseg.learning.seeding import generator
 from flareseg.methods import GIN
 from flareseg.networks.registry import build_network, local_names
+from flareseg.report.overlays import informative_slices
 from flareseg.site import Site
 from flareseg.task import Task
 from flareseg.transforms import RandGIN
-
-SLICES = 4
 
 
 @dataclass(frozen=True)
@@ -115,29 +114,6 @@ def _segment(case: Case, volume: Volume, network: torch.nn.Module, task: Task, a
         dice=[None if np.isnan(value) else value for value in dice],
         slices=informative_slices(truth.numpy(), prediction.numpy()),
     )
-
-
-def informative_slices(truth: np.ndarray, prediction: np.ndarray, count: int = SLICES) -> list[int]:
-    """Choose axial slices: for each label, rarest first, its largest; then where truth and prediction differ most.
-
-    Args:
-        truth: bool (L, X, Y, Z).
-        prediction: bool (L, X, Y, Z).
-        count: at most so many.
-
-    Returns:
-        Indices along Z from low to high, at least one.
-    """
-    areas = truth.sum(axis=(1, 2))
-    rarest_first = sorted((area for area in areas if area.any()), key=lambda area: int(area.sum()))
-    difference = (truth ^ prediction).sum(axis=(0, 1, 2))
-    wanted = [int(area.argmax()) for area in rarest_first]
-    wanted += [int(number) for number in np.argsort(-difference, kind="stable") if difference[number]]
-    chosen: list[int] = []
-    for number in wanted:
-        if len(chosen) < count and all(abs(number - other) > 1 for other in chosen):
-            chosen.append(number)
-    return sorted(chosen) or [truth.shape[-1] // 2]
 
 
 def gin_samples(item: Segmented, settings: GIN, task: Task, site: str, count: int) -> list[np.ndarray]:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from flareseg.flare.messages import PrivacyMessage
+from flareseg.flare.record import RoundRecord
 from flareseg.methods import SmallTarget
 from flareseg.task import Task
 
@@ -72,6 +76,28 @@ def aggregation_in_words(task: Task, min_clients: int) -> str:
         f"{task.aggregation.wait_after_min} s for the others; "
         f"{f'server momentum {momentum:g}' if momentum else 'no server momentum'}."
     )
+
+
+def privacy_in_words(rounds: Sequence[RoundRecord]) -> str:
+    """Say which scope was in force, and what it did at each site."""
+    told: dict[str, list[PrivacyMessage]] = {}
+    for item in rounds:
+        for site, report in item.sites.items():
+            if report.privacy is not None:
+                told.setdefault(site, []).append(report.privacy)
+    if not told:
+        return "Not told."
+    scopes = sorted({item.scope for several in told.values() for item in several})
+    deeds = [f"{site} {deed}" for site, several in sorted(told.items()) if (deed := _deed(several))]
+    return f"Scope {' and '.join(scopes)}{': ' if deeds else ''}{'; '.join(deeds)}."
+
+
+def _deed(told: Sequence[PrivacyMessage]) -> str:
+    last = told[-1]
+    if last.epsilon is not None:
+        return f"spent ε = {last.epsilon:.2f} of {last.budget:g} at δ = {last.delta:g}, in all jobs so far"
+    clipped = [item.clipped for item in told if item.clipped is not None]
+    return f"clipped {sum(clipped)} of {len(clipped)} updates" if clipped else ""
 
 
 def _listing(values: tuple[int, ...]) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import yaml
 from nvflare.apis.dxo import DXO, DataKind, MetaKey, from_shareable
+from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_constant import FLContextKey, ReservedKey, ReturnCode
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
@@ -234,3 +235,29 @@ def test_crafted_local_parameters_are_refused_and_not_run(site: Site, tmp_path: 
     reply = site.ask(SegmentationExecutor(), TaskName.TRAIN, 1)
     assert reply.get_header(Header.ERROR)["code"] == "BAD_MODEL"
     assert not marker.exists()
+
+
+def test_bad_data_is_told_at_job_start_and_to_the_lead_as_a_code_alone(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    label = site.root / "data/labels/case-3.nii.gz"
+    label.write_bytes(b"")
+    executor = SegmentationExecutor()
+    executor.handle_event(EventType.START_RUN, site.context)
+    assert f"data check, file-empty: {label}: holds no bytes. Copy or export it again." in caplog.text
+    reply = site.ask(executor, TaskName.TRAIN)
+    assert reply.get_return_code() == ReturnCode.EXECUTION_EXCEPTION
+    error = reply.get_header(Header.ERROR)
+    assert error["code"] == "UNREADABLE_IMAGE"
+    assert len(error["case"]) == 10
+    assert "case-3" not in str(reply)
+    assert not (site.root / "cache").exists()  # nothing was prepared
+
+
+def test_warnings_alone_do_not_keep_a_site_from_training(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    shutil.copy(site.root / "data/images/case-1.nii.gz", site.root / "data/images/CASE-1.nii.gz")
+    shutil.copy(site.root / "data/labels/case-1.nii.gz", site.root / "data/labels/CASE-1.nii.gz")
+    executor = SegmentationExecutor()
+    executor.handle_event(EventType.START_RUN, site.context)
+    assert "data check: 2 warnings" in caplog.text
+    assert site.ask(executor, TaskName.TRAIN).get_return_code() == ReturnCode.OK

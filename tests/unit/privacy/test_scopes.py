@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from flareseg.errors import ErrorCode, FlaresegError, SettingsError
 from flareseg.flare.policy import PRIVACY
-from flareseg.privacy.scopes import SCOPES, read_scope
+from flareseg.privacy.scopes import SCOPES, DifferentialPrivacy, Encrypted, load_scope, read_scope
 from flareseg.task import Task
 
 PROPERTIES: dict[str, dict[str, Any]] = {item["name"]: item["properties"] for item in PRIVACY["scopes"]} | {
@@ -47,6 +49,7 @@ def test_a_slip_is_refused(name: str, properties: dict[str, Any], message: str) 
         ("dp", {"network": {"channels": [4, 8], "norm": "batch"}}, "network.norm"),
         ("dp", {"network": {"channels": [4, 8], "norm": "batch", "batch_norm": "local"}}, "network.norm"),
         ("dp", {"gin": {"clean_share": 0.5}}, "gin.clean_share"),
+        ("dp", {"network": {"channels": [4, 8], "dropout": 0.1}}, "network.dropout"),
         ("encrypted", {"aggregation": {"server_momentum": 0.5}}, "server_momentum"),
         ("encrypted", {"fedgs": {"targets": {"lesion": {"threshold": 10}}, "normalize": "mean"}}, "normalize"),
         ("encrypted", {"network": {"channels": [4, 8], "norm": "batch"}}, "network.norm"),
@@ -69,3 +72,14 @@ def test_what_fits_differential_privacy(task_content: dict[str, Any], change: di
 @pytest.mark.parametrize("scope", ["open", "clipped", "encrypted"])
 def test_the_bundle_s_method_fits_the_others(task: Task, scope: str) -> None:
     read_scope(scope, PROPERTIES[scope]).check(task)
+
+
+def test_a_scope_is_read_from_a_kit(tmp_path: Path) -> None:
+    path = tmp_path / "privacy.json"
+    path.write_text(json.dumps(PRIVACY))
+    assert load_scope(path, DifferentialPrivacy).epsilon == 8
+    with pytest.raises(SettingsError, match="no scope encrypted"):
+        load_scope(path, Encrypted)
+    path.write_text("[]")
+    with pytest.raises(SettingsError, match="cannot be read"):
+        load_scope(path, DifferentialPrivacy)

@@ -10,8 +10,8 @@ import pytest
 from flareseg.errors import FlaresegError
 from flareseg.flare.state import save_model, to_numpy
 from flareseg.networks.registry import initial_state
+from flareseg.report.overlays import informative_slices
 from flareseg.report.site import write_site_report
-from flareseg.report.site_cases import informative_slices
 from flareseg.site import Site
 from flareseg.task import Task
 

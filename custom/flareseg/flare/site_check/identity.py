@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timezone
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import NameOID
-from cryptography.x509.verification import VerificationError
 from nvflare.fuel.sec.security_content_service import LoadResult, SecurityContentManager
-from nvflare.lighter.utils import load_crt_chain, verify_cert_chain
+from nvflare.lighter.utils import load_crt_chain
 
 from flareseg.flare.site_check.kit import Kit
 from flareseg.flare.site_check.report import Check, green, red, yellow
@@ -27,9 +27,9 @@ def check_identity(kit: Kit, now: datetime | None = None) -> list[Check]:
     """
     now = now or datetime.now(timezone.utc)
     try:
-        chain = load_crt_chain(str(kit.startup / "client.crt"))
+        chain = load_crt_chain(str(kit.certificate))
         root = x509.load_pem_x509_certificate((kit.startup / "rootCA.pem").read_bytes())
-        key = load_pem_private_key((kit.startup / "client.key").read_bytes(), password=None)
+        key = load_pem_private_key(kit.key.read_bytes(), password=None)
     except (OSError, ValueError, TypeError) as error:
         return [red("certificate", f"cannot be read: {_one_line(error)}", "Unpack the kit anew: see startup/.")]
     return [
@@ -42,18 +42,22 @@ def check_identity(kit: Kit, now: datetime | None = None) -> list[Check]:
 def _certificate(kit: Kit, certificate: x509.Certificate, key_fits: bool, now: datetime) -> Check:
     (name, *_) = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     if not key_fits:
-        return red("certificate", "client.key is not the key of client.crt", f"Unpack the kit anew. {_NEW_KIT}")
+        return red(
+            "certificate",
+            f"{kit.key.name} is not the key of {kit.certificate.name}",
+            f"Unpack the kit anew. {_NEW_KIT}",
+        )
     if name.value != kit.name:
         return red("certificate", f"is of {name.value!s}, the kit of {kit.name}", _NEW_KIT)
     return _validity("certificate", certificate, now)
 
 
 def _chain(chain: list[x509.Certificate], root: x509.Certificate, now: datetime) -> Check:
-    inside = min(max(now, chain[0].not_valid_before_utc), chain[0].not_valid_after_utc)
     try:
-        verify_cert_chain(chain[0], chain[1:], root, now=inside)
-    except (VerificationError, ValueError) as error:
-        return red("CA chain", f"rootCA.pem did not issue client.crt: {_one_line(error)}", _NEW_KIT)
+        for certificate, issuer in zip(chain, [*chain[1:], root], strict=True):
+            certificate.verify_directly_issued_by(issuer)
+    except (InvalidSignature, ValueError, TypeError):
+        return red("CA chain", "rootCA.pem did not issue this certificate", _NEW_KIT)
     return _validity("CA chain", root, now)
 
 

@@ -1,4 +1,4 @@
-"""A site's startup kit, as far as the checks need it."""
+"""The startup kit of a site or of the server, as far as the checks need it."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ from typing import Any
 
 from flareseg.errors import SettingsError
 
-_CONFIG = "fed_client.json"
-_OTHERS = {"fed_server.json": "a server", "fed_admin.json": "an admin"}
+_SITE, _SERVER, _ADMIN = "fed_client.json", "fed_server.json", "fed_admin.json"
 
 
 @dataclass(frozen=True)
 class Kit:
-    """The kit of one site.
+    """The kit of one site, or of the server.
 
     Attributes:
         folder: holds ``startup/`` and ``local/``.
-        name: the site's name.
+        is_server: whose kit it is.
+        name: the site's or the server's name.
         host: the server's host name.
         port: the server's port.
         scheme: NVFlare's transport, such as http or grpc.
     """
 
     folder: Path
+    is_server: bool
     name: str
     host: str
     port: int
@@ -35,6 +36,16 @@ class Kit:
     def startup(self) -> Path:
         """The files of the project admin; not to be edited."""
         return self.folder / "startup"
+
+    @property
+    def certificate(self) -> Path:
+        """The certificate."""
+        return self.startup / ("server.crt" if self.is_server else "client.crt")
+
+    @property
+    def key(self) -> Path:
+        """Its private key."""
+        return self.certificate.with_suffix(".key")
 
     @property
     def local(self) -> Path:
@@ -54,28 +65,31 @@ class Kit:
 
 
 def load_kit(folder: Path) -> Kit:
-    """Read a site's kit.
+    """Read a kit.
 
     Raises:
-        SettingsError: the folder is no kit of a site; the error says what it is.
+        SettingsError: the folder is no kit of a site or a server.
     """
     folder = folder.resolve()
     startup = folder / "startup"
-    for name, whose in _OTHERS.items():
-        if (startup / name).is_file():
-            raise SettingsError(f"{folder}: is the kit of {whose}.", "Give the kit of a site, with --kit.")
-    if not (startup / _CONFIG).is_file():
+    if (startup / _ADMIN).is_file():
+        raise SettingsError(f"{folder}: is the kit of an admin.", "Give the kit of a site or server, with --kit.")
+    is_server = (startup / _SERVER).is_file()
+    path = startup / (_SERVER if is_server else _SITE)
+    if not path.is_file():
         raise SettingsError(
-            f"{folder}: is not a startup kit (no startup/{_CONFIG}).", "Run in the unpacked kit, or give it with --kit."
+            f"{folder}: is not a startup kit (no startup/{_SITE}).", "Run in the unpacked kit, or give it with --kit."
         )
-    content = _read(startup / _CONFIG)
+    content = _read(path)
     try:
-        service = content["servers"][0]["service"]
+        (server, *_) = content["servers"]
+        service = server["service"]
         host, _, port = str(service["target"]).rpartition(":")
-        return Kit(folder, str(content["client"]["fqsn"]), host, int(port), str(service.get("scheme", "grpc")))
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+        name = str(server["identity"] if is_server else content["client"]["fqsn"])
+        return Kit(folder, is_server, name, host, int(port), str(service.get("scheme", "grpc")))
+    except (KeyError, TypeError, ValueError) as error:
         raise SettingsError(
-            f"{startup / _CONFIG}: cannot be used ({type(error).__name__}: {error}).",
+            f"{path}: cannot be used ({type(error).__name__}: {error}).",
             "Unpack the kit anew: files below startup/ are not to be edited.",
         ) from None
 

@@ -12,6 +12,7 @@ import torch
 
 from flareseg.flare.site_check.kit import Kit
 from flareseg.flare.site_check.report import Check, green, red, yellow
+from flareseg.site import Site
 
 GIB = 2**30
 DISK_RED, DISK_YELLOW = 1 * GIB, 10 * GIB
@@ -20,14 +21,14 @@ SHARED_YELLOW = 256 * 2**20
 SHARED = Path("/dev/shm")
 
 
-def check_machine(kit: Kit, cache: Path | None, device: str) -> list[Check]:
+def check_machine(kit: Kit, site: Site | None) -> list[Check]:
     """Check what a job's process needs of this machine.
 
     Args:
-        kit: the site's kit.
-        cache: ``cache`` of site.yaml.
-        device: ``device`` of site.yaml.
+        kit: the kit.
+        site: its site.yaml, where there is one: it names cache and device.
     """
+    cache = site.cache if site else None
     folders = [kit.folder, kit.local, *([cache] if cache is not None else [])]
     return [
         _writable(folders),
@@ -46,7 +47,7 @@ def check_machine(kit: Kit, cache: Path | None, device: str) -> list[Check]:
             "End other processes, or give this machine or container more memory.",
         ),
         _shared_memory(),
-        judge_device(device, torch.cuda.device_count() if torch.cuda.is_available() else 0),
+        judge_device(site.device if site else "auto", torch.cuda.device_count() if torch.cuda.is_available() else 0),
     ]
 
 

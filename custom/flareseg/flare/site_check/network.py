@@ -20,6 +20,22 @@ _DATE = re.compile(rb"^date: *(.+?)\r?$", re.IGNORECASE | re.MULTILINE)
 _HOSTNAME_MISMATCH = 62
 
 
+def check_listening(kit: Kit, running: bool) -> Check:
+    """Check that the server's port is free, or that the server has it.
+
+    Args:
+        kit: the server's kit.
+        running: whether a process of this kit runs.
+    """
+    with socket.socket() as probe:
+        taken = probe.connect_ex(("localhost", kit.port)) == 0
+    if taken and not running:
+        return red(
+            "port", f"{kit.port} is taken by another process", f"End what has it: ss -ltnp 'sport = :{kit.port}'"
+        )
+    return green("port", f"{kit.port} {'is the running server' if taken else 'is free'}")
+
+
 def check_network(kit: Kit) -> list[Check]:
     """Check the way to the server, step by step; what follows a red step is not tried."""
     name = _name(kit)
@@ -76,7 +92,7 @@ def _tls(kit: Kit, connection: socket.socket) -> list[Check]:
     """Shake hands as NVFlare does, and read an answer: only then has the server accepted our certificate."""
     try:
         context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=str(kit.startup / "rootCA.pem"))
-        context.load_cert_chain(kit.startup / "client.crt", kit.startup / "client.key")
+        context.load_cert_chain(kit.certificate, kit.key)
         with context.wrap_socket(connection, server_hostname=kit.host) as tls:
             version = tls.version()
             answer = _ask(tls, kit) if kit.scheme in _HTTP else None

@@ -13,7 +13,6 @@ import flareseg
 from flareseg.errors import SettingsError
 from flareseg.flare.site_check.kit import Kit
 from flareseg.flare.site_check.report import Check, Status, green, red, yellow
-from flareseg.poc.processes import processes_of
 
 VERSIONS = "versions.json"
 _MUST_BE_EQUAL = ("nvflare", "flareseg")
@@ -61,11 +60,11 @@ def judge_versions(wanted: Mapping[str, str], ours: Mapping[str, str]) -> Check:
     return yellow("versions", found, remedy)
 
 
-def check_preflight(kit: Kit, earlier_red: bool) -> Check:
-    """Run ``nvflare preflight-check``: it starts the site for some seconds, as ``start.sh`` would."""
+def check_preflight(kit: Kit, *, running: bool, earlier_red: bool) -> Check:
+    """Run ``nvflare preflight-check``: it starts the kit for some seconds, as ``start.sh`` would."""
     name = "NVFlare preflight"
-    if processes_of(kit.folder):
-        return Check(name, Status.SKIPPED, "the site runs already")
+    if running:
+        return Check(name, Status.SKIPPED, "this kit runs already")
     if earlier_red:
         return Check(name, Status.SKIPPED, "comes when the lines above are not red")
     command = [sys.executable, "-m", "nvflare.cli", "preflight-check", "-p", str(kit.folder)]

@@ -1,0 +1,1 @@
+"""``flareseg data check``: a site's data, looked at before a network sees it."""

@@ -1,0 +1,132 @@
+"""The check of a whole site: quickly from files and headers, or in full, several cases at once."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+from flareseg.data.check.case import CaseCheck, CaseReport
+from flareseg.data.check.duplicates import duplicate_faults, occurrence_faults
+from flareseg.data.check.findings import Finding, in_order
+from flareseg.data.check.kinds import FileFault
+from flareseg.data.check.labels import Annotation
+from flareseg.data.check.splits import split_faults
+from flareseg.data.datalist import Case, SplitName, list_cases
+from flareseg.errors import ErrorCode, FlaresegError, SettingsError
+from flareseg.site import Site, check_site_fits
+from flareseg.task import Task
+
+
+@dataclass(frozen=True)
+class SiteReport:
+    """What the check found at a site, and what training will get.
+
+    Attributes:
+        findings: all of them, errors first.
+        cases: of each case, in the order of the splits.
+    """
+
+    findings: list[Finding]
+    cases: list[CaseReport]
+
+
+def quick_check(site: Site, task: Task, path: Path) -> list[Finding]:
+    """Check settings, files, headers and splits; no voxel is read.
+
+    Args:
+        site: the site's settings.
+        task: the task it is to take part in.
+        path: the site.yaml, named in messages.
+
+    Returns:
+        The findings, errors first.
+    """
+    fits, findings = _fitting(site, task, path)
+    splits, faults = list_cases(site.data)
+    check = CaseCheck(site, fits)
+    findings += [*faults, *split_faults(splits, site.data)]
+    for cases in splits.values():
+        for case in cases:
+            findings += check.quick(case)
+    return in_order(findings)
+
+
+def full_check(
+    check: CaseCheck,
+    path: Path,
+    *,
+    processes: int | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> SiteReport:
+    """Check everything, reading every voxel.
+
+    Args:
+        check: site, task, and what to make of each case.
+        path: the site.yaml, named in messages.
+        processes: at most so many at once; None is the number of cores. One works in this process.
+        progress: called with the numbers of cases done and in all.
+
+    Returns:
+        Findings and cases.
+
+    Raises:
+        FlaresegError: a process was killed, most likely for want of memory.
+    """
+    fits, findings = _fitting(check.site, check.task, path)
+    if fits is None:
+        check = CaseCheck(check.site, None, draw=check.draw)
+    splits, faults = list_cases(check.site.data)
+    findings += [*faults, *split_faults(splits, check.site.data)]
+    listed = [(split, case) for split, cases in splits.items() for case in cases]
+    workers = min(processes or len(os.sched_getaffinity(0)), len(listed))
+    reports: dict[int, CaseReport] = {}
+    progress(0, len(listed))
+    for number, report in _all(check, listed, workers):
+        reports[number] = report
+        progress(len(reports), len(listed))
+    cases = [reports[number] for number in range(len(listed))]
+    findings += [finding for report in cases for finding in report.findings]
+    findings += duplicate_faults(cases)
+    findings += occurrence_faults(cases, Annotation.of(check.site, check.task))
+    return SiteReport(in_order(findings), cases)
+
+
+def _fitting(site: Site, task: Task | None, path: Path) -> tuple[Task | None, list[Finding]]:
+    """The task if the site can take part in it, else None: the data is then checked by itself."""
+    if not any(site.labels.values()):
+        return None, [Finding(FileFault.NOTHING_ANNOTATED, f"{path}: every label is null.")]
+    if task is not None:
+        try:
+            check_site_fits(site, task, path)
+        except SettingsError as error:
+            return None, [Finding(FileFault.TASK_MISMATCH, error.message)]
+    return task, []
+
+
+def _all(check: CaseCheck, listed: list[tuple[SplitName, Case]], workers: int) -> Iterator[tuple[int, CaseReport]]:
+    if workers < 2:
+        yield from ((number, check.full(*item)) for number, item in enumerate(listed))
+        return
+    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_one_thread)
+    try:
+        futures = {pool.submit(check.full, *item): number for number, item in enumerate(listed)}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    except BrokenProcessPool:
+        raise FlaresegError(
+            f"A process of the check was killed while {workers} cases were read at once.",
+            "Most likely memory ran out: close other programs, or check on a machine with more memory.",
+            code=ErrorCode.OUT_OF_MEMORY,
+        ) from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _one_thread() -> None:
+    """As many processes as cores: each has one."""
+    os.environ["OMP_NUM_THREADS"] = "1"

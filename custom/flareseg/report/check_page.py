@@ -1,0 +1,123 @@
+"""The page of a data check: findings, what training gets, and every case with outlines and a histogram."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from flareseg.data.check.case import CaseReport, Voxels
+from flareseg.data.check.findings import Finding, errors
+from flareseg.data.check.labels import Annotation
+from flareseg.data.check.run import SiteReport
+from flareseg.data.check.summary import Summary
+from flareseg.report.overlays import LABEL_COLORS, informative_slices, slice_png
+from flareseg.report.page import render, write_text
+from flareseg.site import Site
+from flareseg.task import Task
+
+_SLICES, _PIXELS = 3, 200
+_BINS, _INNER = 64, (0.05, 99.95)
+_DIAMETER_BINS = 24
+
+
+@dataclass(frozen=True)
+class CasePicture:
+    """What the page shows of a case: slices (number, PNG) and the histogram of its intensities."""
+
+    slices: list[tuple[int, str]]
+    histogram: Markup
+
+
+def draw_case(voxels: Voxels, window: tuple[float, float] | None) -> CasePicture:
+    """Draw a case: the largest slices of its labels with outlines, and its intensities with the task's window."""
+    masks = np.stack(list(voxels.masks.values())) if voxels.masks else np.zeros((1, *voxels.image.shape[1:]), bool)
+    low, high = np.percentile(voxels.image, _INNER)
+    shown = (0.0, 255.0) if len(voxels.image) == 3 else window or (float(low), float(high))
+    slices = [
+        (number, slice_png(voxels.image[..., number], voxels.spacing, masks[..., number], window=shown, pixels=_PIXELS))
+        for number in informative_slices(masks, masks, _SLICES)
+    ]
+    counts, edges = np.histogram(voxels.image, bins=_BINS, range=(float(low), float(max(high, low + 1e-6))))
+    name = "Intensities" if window is None else "Intensities; the lines are the task's window"
+    return CasePicture(slices, histogram(np.sqrt(counts), edges, name, marks=window or ()))
+
+
+def histogram(heights: np.ndarray, edges: np.ndarray, name: str, marks: tuple[float, ...] = ()) -> Markup:
+    """Draw bars as SVG with the range written below.
+
+    Args:
+        heights: (N,) of the bars, in any unit.
+        edges: (N + 1,) of the bins.
+        name: read out, and shown on hovering.
+        marks: values marked by a line where they lie within the range.
+    """
+    width, height = 200.0, 56.0
+    top, step = max(float(heights.max()), 1e-9), width / len(heights)
+    bars = "".join(
+        f"M{number * step:.1f} {height}v-{value / top * height:.1f}h{step:.2f}v{value / top * height:.1f}z"
+        for number, value in enumerate(heights)
+        if value
+    )
+    low, high = float(edges[0]), float(edges[-1])
+    lines = "".join(f"M{(mark - low) / (high - low) * width:.1f} 0v{height}" for mark in marks if low < mark < high)
+    return Markup(
+        '<svg class="histogram" viewBox="0 0 200 72" role="img" aria-label="{name}"><title>{name}</title>'
+        '<path d="{bars}" class="bars"/><path d="{lines}" class="marks"/><path d="M0 56h200" class="axis"/>'
+        '<text x="0" y="69">{low}</text><text x="200" y="69" text-anchor="end">{high}</text></svg>'
+    ).format(name=name, bars=bars, lines=lines, low=f"{low:g}" if low else "0", high=f"{high:.4g}")
+
+
+def write_check_page(
+    path: Path, site: Site, site_file: Path, task: Task | None, report: SiteReport, summary: Summary
+) -> None:
+    """Write the page; it shows images and names of cases, so it stays at the site."""
+    names = list(Annotation.of(site, task).values)
+    numbers = {case.name: number for number, case in enumerate(report.cases)}
+    groups = [
+        {"kind": kind, "findings": [(item, numbers.get(item.case or "")) for item in items]}
+        for kind, items in ((kind, list(group)) for kind, group in groupby(report.findings, key=lambda item: item.kind))
+    ]
+    wrong = len(errors(report.findings))
+    text = render(
+        "check.html.j2",
+        site=site,
+        site_file=site_file,
+        task=task,
+        errors=wrong,
+        warnings=len(report.findings) - wrong,
+        groups=groups,
+        labels=names,
+        colors=[LABEL_COLORS[index % len(LABEL_COLORS)] for index in range(len(names))],
+        unannotated=sorted(set(task.labels if task else site.labels) - set(names)),
+        summary=summary,
+        targets=[(name, sizes, _diameters(sizes.diameters, sizes.bound)) for name, sizes in summary.targets.items()],
+        eta=None if summary.eta is None else _etas(summary.eta.counts),
+        cases=sorted((_shown(case, report.findings, numbers[case.name]) for case in report.cases), key=_worst_first),
+        root=f"{site.data.root}/",
+    )
+    write_text(path, text)
+
+
+def _diameters(diameters: list[float], bound: float | None) -> Markup | None:
+    if not diameters:
+        return None
+    counts, edges = np.histogram(diameters, bins=_DIAMETER_BINS, range=(0, max(*diameters, (bound or 0) * 1.2, 1e-6)))
+    return histogram(counts, edges, "Targets by equivalent diameter", marks=(bound,) if bound else ())
+
+
+def _etas(counts: list[int]) -> Markup:
+    return histogram(np.sqrt(counts), np.linspace(1, 3, len(counts) + 1), "Patches by η, square root")
+
+
+def _shown(case: CaseReport, findings: list[Finding], number: int) -> dict[str, Any]:
+    own = [item for item in findings if item.case == case.name]
+    return {"report": case, "number": number, "findings": own, "errors": len(errors(own))}
+
+
+def _worst_first(case: dict[str, Any]) -> tuple[bool, bool, int]:
+    return not case["errors"], not case["findings"], case["number"]

@@ -1,0 +1,95 @@
+"""The command as a hospital runs it: exit codes, tables, JSON that is nothing but JSON, and the page."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from flareseg.cli.data import app
+from site_faults import PlantedSite
+from site_faults.files import file_empty
+from site_faults.labels import tiny_targets
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PlantedSite:
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0})  # one core: no process to start
+    monkeypatch.setenv("COLUMNS", "160")
+    return PlantedSite(tmp_path / "site")
+
+
+def check(site: PlantedSite, *arguments: str) -> Result:
+    site.save()
+    return CliRunner().invoke(app, ["check", str(site.file), *arguments], catch_exceptions=False)
+
+
+def test_a_clean_site(site: PlantedSite) -> None:
+    done = check(site, "--strict", "--task", str(site.folder / "task.yaml"))
+    assert done.exit_code == 0
+    assert "6 cases: 0 errors, 0 warnings." in done.stdout
+    assert re.search(r"Targets of lesion: 6, equivalent diameter .* 6 large\.|6 small \(below 8 mm\)", done.stdout)
+    assert re.search(r"η of a training patch: mean [12]\.\d\d, above 1 in \d+% of 128\.", done.stdout)
+
+
+def test_warnings_matter_only_when_strict(site: PlantedSite) -> None:
+    tiny_targets(site)
+    assert check(site).exit_code == 0
+    done = check(site, "--strict")
+    assert done.exit_code == 1
+    assert "warning tiny-targets" in done.stdout
+    assert "images/case-1.nii.gz: labels/case-1.nii.gz: 1 of 2 parts of spleen" in done.stdout
+
+
+def test_errors_come_first_and_exit_with_2(site: PlantedSite) -> None:
+    tiny_targets(site)
+    site.image(2).write_bytes(b"")
+    done = check(site)
+    assert done.exit_code == 2
+    assert done.stdout.index("error file-empty") < done.stdout.index("warning tiny-targets")
+    assert "6 cases: 1 errors, 1 warnings." in done.stdout
+
+
+def test_json_is_all_of_standard_output(site: PlantedSite) -> None:
+    file_empty(site)
+    done = check(site, "--json", "--task", str(site.folder / "task.yaml"))
+    assert done.exit_code == 2
+    content = json.loads(done.stdout)
+    assert (content["errors"], content["warnings"]) == (1, 0)
+    (finding,) = content["findings"]
+    assert finding == {
+        "level": "error",
+        "kind": "file-empty",
+        "case": "images/case-1.nii.gz",
+        "message": f"{site.image(1)}: holds no bytes.",
+        "remedy": "Copy or export it again.",
+    }
+    training = content["summary"]["splits"]["training"]
+    assert (training["cases"], training["slices"]) == (3, 24)
+    assert training["labels"]["lesion"] == {"cases": 3, "slices": 6, "voxels": 24}
+    assert content["summary"]["targets"]["lesion"]["small"] == 5
+    assert sum(content["summary"]["eta"]["counts"]) == content["summary"]["eta"]["patches"] == 96
+
+
+def test_the_page_shows_every_case_and_nothing_from_elsewhere(site: PlantedSite, tmp_path: Path) -> None:
+    file_empty(site)
+    done = check(site, "--html", str(tmp_path), "--task", str(site.folder / "task.yaml"))
+    assert done.exit_code == 2
+    text = (tmp_path / "check.html").read_text(encoding="utf-8")
+    assert "Keep this page at the site." in text
+    assert all(f'<article class="case" id="case-{number}">' in text for number in range(6))
+    assert all(source.startswith("data:image/png;base64,") for source in re.findall(r'src="([^"]*)', text))
+    assert text.count('class="histogram"') == 5 + 2  # the readable cases, the targets, η
+    assert '<a href="#case-1">images/case-1.nii.gz</a>: images/case-1.nii.gz: holds no bytes.' in text
+    assert "http" not in text
+
+
+def test_a_page_of_nothing(site: PlantedSite, tmp_path: Path) -> None:
+    site.settings["data"]["root"] = "nowhere"
+    assert check(site, "--html", str(tmp_path / "page.html")).exit_code == 2
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "root-missing" in text
+    assert "There is none to show." in text
