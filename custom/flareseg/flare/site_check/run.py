@@ -9,6 +9,7 @@ from flareseg.flare.site_check.kit import Kit
 from flareseg.flare.site_check.machine import check_machine
 from flareseg.flare.site_check.network import check_listening, check_network
 from flareseg.flare.site_check.report import Check, is_ready
+from flareseg.flare.site_check.scopes import check_scopes
 from flareseg.flare.site_check.software import check_preflight, check_versions
 from flareseg.flare.site_check.study import check_data, check_job, check_site_file
 from flareseg.poc.processes import processes_of
@@ -22,7 +23,7 @@ def check_site(kit: Kit, job: Path | None = None) -> list[Check]:
         job: a job that is to run, checked against what the site offers.
     """
     running = bool(processes_of(kit.folder))
-    checks = [check_versions(kit), *check_identity(kit)]
+    checks = [check_versions(kit), *check_identity(kit), check_scopes(kit)]
     site = None
     if kit.is_server:
         checks.append(check_listening(kit, running))
