@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -113,7 +114,8 @@ def test_the_systemd_unit_is_sound(kits: Path, tmp_path: Path) -> None:
     parser.optionxform = str  # type: ignore[assignment, method-assign]
     parser.read(unit)
     assert parser["Service"]["ReadWritePaths"] == parser["Service"]["WorkingDirectory"] == "/opt/flareseg/%i"
-    subprocess.run(["/bin/sh", "-nc", parser["Service"]["ExecStart"].split("'")[1]], check=True)
+    script = shlex.split(parser["Service"]["ExecStart"].replace("$$", "$"))[2]
+    subprocess.run(["/bin/sh", "-nc", script], check=True)
     if analyze := shutil.which("systemd-analyze"):
         done = subprocess.run([analyze, "verify", str(unit)], capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, "")
