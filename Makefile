@@ -1,6 +1,7 @@
 # make setup  the environment for development     make check  linters and types
 # make demo   the whole federation, five minutes  make test   unit and fast integration tests
 # make bench  speed, memory and bytes beside peers     make privacy  what each privacy scope costs
+# make test-faults  every fault of docs/runbook.md with real processes     make soak  100 rounds without growth
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,7 +10,7 @@ STAMP := $(VENV)/.installed
 # Several processes share the machine: one thread each.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: setup demo test test-all bench privacy check clean constraints
+.PHONY: setup demo test test-all test-faults soak bench privacy check clean constraints
 
 setup: $(STAMP)
 
@@ -38,6 +39,12 @@ bench: setup
 
 privacy: setup
 	$(BIN)/python -m benchmarks.privacy
+
+test-faults: setup
+	PYTHONPATH=tests $(BIN)/python -m faults
+
+soak: setup
+	PYTHONPATH=tests $(BIN)/python -m faults.soak
 
 clean:
 	rm -rf build

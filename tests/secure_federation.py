@@ -55,8 +55,6 @@ class ProvisionedWorkspace(PocWorkspace):
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith(("NVFL", "PYTEST"))} | {
             "HOME": str(self.home),
             "OMP_NUM_THREADS": "1",
-            "NVFLARE_DEAD_CLIENT_GRACE_PERIOD": "15",
-            "NVFLARE_DEAD_CLIENT_CHECK_LEAD_TIME": "15",
             "PYTHONWARNINGS": "ignore",
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
         }

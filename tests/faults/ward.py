@@ -34,10 +34,10 @@ FOURTH = {"name": BEHIND_PROXY, "type": "client", "org": "hospital_d"}
 def settings(**changes: Any) -> list[str]:
     """The task that every fault interrupts: server momentum, batch norm kept at the sites, three kept models."""
     content = {
-        "network": {"channels": [4, 8], "norm": "batch", "batch_norm": "local"},
+        "network": {"channels": [8, 16, 32], "norm": "batch", "batch_norm": "local"},
         "aggregation": {"server_momentum": 0.9, "wait_after_min": 60, **changes.pop("aggregation", {})},
     }
-    training = tiny_changes(**{"rounds": ROUNDS, "steps": 60, **changes})
+    training = tiny_changes(**{"rounds": ROUNDS, "steps": 40, **changes})
     extra = [f"{key}={yaml.safe_dump(value, default_flow_style=True).strip()}" for key, value in content.items()]
     return [change for change in training if not change.startswith(("network=", "aggregation="))] + extra
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from faults.ward import Ward
 from federation import PROJECT, Federation, tiny_sites
 from flareseg.poc.processes import processes_of
 from flareseg.poc.run import start_federation
@@ -38,6 +39,18 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]
 def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureFederation]:
     """A provisioned federation over TLS: localhost, hospital-a, hospital-b and hospital-c, with small data."""
     federation = SecureFederation(tmp_path_factory.mktemp("secure") / "run")
+    try:
+        federation.provision()
+        federation.start()
+        yield federation
+    finally:
+        federation.close()
+
+
+@pytest.fixture(scope="session")
+def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
+    """Four hospitals to which faults happen; every fault leaves them registered and idle."""
+    federation = Ward(tmp_path_factory.mktemp("ward") / "run")
     try:
         federation.provision()
         federation.start()

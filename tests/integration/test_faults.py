@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,10 +9,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from faults import site_faults
+from faults.finding import Finding
+from faults.ward import Ward
 from federation import Federation, tiny_changes
-from flareseg.flare.session import job_progress, lead_session
-from flareseg.poc.processes import processes_of
-from flareseg.report import load_record, report_facts
+from flareseg.report import report_facts
 from tiny import write_tiny_site
 
 
@@ -69,25 +67,21 @@ def test_a_site_with_bad_data_is_named_and_the_others_go_on(
     assert not [entry for entry in log.splitlines() if entry.startswith("Traceback")]
 
 
-def test_a_site_killed_in_a_round_leaves_a_subset(federation: Federation) -> None:
-    job_id = federation.submit(tiny_changes(rounds=3, steps=400))
-    user, kit = federation.workspace.lead_kit
-    with lead_session(user, kit) as session:
-        deadline = time.monotonic() + 120
-        while not ((progress := job_progress(session, job_id)) and progress["rounds_done"] >= 1):
-            assert time.monotonic() < deadline, "the first round did not end"
-            time.sleep(0.3)
-    mark = os.sep + "mr-a"
-    victims = [
-        process
-        for process in processes_of(federation.workspace.poc)
-        if job_id in " ".join(process.cmdline()) and mark in " ".join(process.cmdline())
-    ]
-    assert victims
-    for process in victims:
-        os.kill(process.pid, signal.SIGKILL)
-    record = load_record(federation.result(job_id))
-    assert record.status == "subset"
-    assert "mr-a" in {site for item in record.rounds for site in item.absent}
-    assert record.rounds[-1].accepted == ["ct-a", "ct-b"]
-    assert set(record.evaluation.testing) == {"ct-a", "ct-b"}
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "fault",
+    [
+        site_faults.killed_and_back,
+        site_faults.dies_before_heartbeat,
+        site_faults.slow,
+        site_faults.half_gone,
+        site_faults.paused,
+        site_faults.port_blocked,
+    ],
+    ids=lambda fault: fault.__name__,
+)
+def test_the_others_go_on_and_the_record_says_who_was_missing(
+    ward: Ward, fault: Callable[[Ward], list[Finding]]
+) -> None:
+    """What each fault should do is asserted where it is made, in tests/faults/site_faults.py."""
+    assert all(finding.happened and finding.lost == 0 for finding in fault(ward))

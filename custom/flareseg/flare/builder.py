@@ -14,10 +14,11 @@ from nvflare.lighter.spec import Builder
 
 from flareseg.flare.kit import SITE_FILE, write_readme, write_sample, write_site_file, write_unit
 from flareseg.flare.policy import JOB_COMPONENTS, authorization, privacy
-from flareseg.flare.resources import client_resources, server_resources
+from flareseg.flare.resources import COMMUNICATION, client_resources, server_resources
 from flareseg.flare.site_check.software import write_versions
 
 RESOURCES = "resources.json.default"
+COMMUNICATION_FILE = "comm_config.json"
 AUTHORIZATION_FILE = "authorization.json.default"
 PRIVACY_FILE = "privacy.json"
 SERVER_KEYS, SITE_KEYS = ProvFileName.SERVER_CONTEXT_TENSEAL, ProvFileName.CLIENT_CONTEXT_TENSEAL
@@ -59,6 +60,7 @@ class SitePolicyBuilder(Builder):
         local = Path(ctx.get_local_dir(participant))
         resources = local / RESOURCES
         _write_json(resources, change(json.loads(resources.read_text())))
+        _write_json(local / COMMUNICATION_FILE, COMMUNICATION)
         _write_json(local / AUTHORIZATION_FILE, authorization(self.revoked))
         keys = [Path(ctx.get_kit_dir(participant)) / name for name in (SERVER_KEYS, SITE_KEYS)]
         scopes = privacy(keys=any(path.is_file() for path in keys), site=keys[1].is_file())

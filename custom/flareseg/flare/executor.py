@@ -19,6 +19,7 @@ from nvflare.apis.shareable import Shareable, make_reply
 from nvflare.apis.signal import Signal
 from nvflare.apis.utils.analytix_utils import create_analytic_dxo, send_analytic_dxo
 from nvflare.app_common.app_constant import AppConstants
+from nvflare.fuel.utils.memory_utils import cleanup_memory
 
 import flareseg
 from flareseg.data.site_data import SiteData
@@ -68,6 +69,7 @@ class SegmentationExecutor(Executor):
         if task_name not in tasks:
             return make_reply(ReturnCode.TASK_UNKNOWN)
         started = time.perf_counter()
+        cleanup_memory()  # of the task before: freed pages that glibc keeps add up over a hundred rounds
         try:
             self._privacy = self._privacy or SitePrivacy.of(fl_ctx)
             self._privacy.scope.check(job_task(fl_ctx))

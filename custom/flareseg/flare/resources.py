@@ -8,7 +8,15 @@ from flareseg.flare.policy import CLASS_ALLOW_LIST, RESOURCE_COMPONENTS
 
 Resources = dict[str, Any]
 
+COMMUNICATION: Resources = {"streaming_retry_timeout": 10}
+"""NVFlare 2.9 keeps a thread for each message it received, for as long as the sender may repeat it: by default 65 s.
+
+Sites ask for work ten times a second, which is 650 threads at each site and as many for each at the server. With ten
+seconds, and five that NVFlare adds, it is 150; what is lost for longer is sent again by the layers above.
+"""
+
 _CLIENT_LAUNCHER = "flareseg.flare.launcher.SiteJobLauncher"
+_SILENCE_SECONDS = 60
 _JOB_MANAGER = "flareseg.flare.stores.KitJobManager"
 _STORAGE = "flareseg.flare.stores.KitStorage"
 
@@ -17,6 +25,7 @@ def server_resources(resources: Resources) -> Resources:
     """NVFlare's resources of a server, changed."""
     _allow_classes(resources)
     _keep_stores_in_the_kit(resources)
+    _notice_silent_sites(resources)
     _add_safeguards(resources, "server")
     return resources
 
@@ -53,6 +62,11 @@ def _keep_logs(resources: Resources) -> None:
 def _outlive_killed_processes(resources: Resources) -> None:
     """A job process that is killed at one site does not end the job of all."""
     component(resources, "process_launcher")["path"] = _CLIENT_LAUNCHER
+
+
+def _notice_silent_sites(resources: Resources) -> None:
+    """A site that says nothing for this long, its network stalled or its machine off, is not waited for."""
+    resources["servers"][0]["heart_beat_timeout"] = _SILENCE_SECONDS
 
 
 def _keep_stores_in_the_kit(resources: Resources) -> None:

@@ -167,9 +167,6 @@ class PocWorkspace:
             "HOME": str(self.home),
             "NVFLARE_POC_WORKSPACE": str(self.poc),
             "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
-            # On one machine a site that is silent for this long is dead, not slow; elsewhere NVFlare's 60 and 30 hold.
-            "NVFLARE_DEAD_CLIENT_GRACE_PERIOD": "10",
-            "NVFLARE_DEAD_CLIENT_CHECK_LEAD_TIME": "10",
             "PYTHONWARNINGS": "ignore",
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
         }

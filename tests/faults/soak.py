@@ -1,0 +1,147 @@
+"""``make soak``: many rounds on the embedded data; memory, threads and open files of every process."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from federation import PROJECT, Federation
+from flareseg.flare.record import RunRecord
+from flareseg.poc.processes import processes_of
+from flareseg.poc.run import start_federation
+from flareseg.poc.workspace import PocWorkspace
+from flareseg.report import load_record
+
+FIRST = 10
+WINDOW = 5
+"""A value at a round is the median of the samples taken during the five rounds that end there."""
+MOST_GROWTH = 0.05
+SMALL = ["training.steps=2", "training.batch_size=4", "training.validate_every=25"]
+
+
+@dataclass
+class Sample:
+    """One look at a process; bytes."""
+
+    round: int
+    uss: int
+    pss: int
+    rss: int
+    threads: int
+    files: int
+
+
+def look(workspace: PocWorkspace, job_id: str, samples: dict[str, list[Sample]], done: int) -> None:
+    """Take a sample of every Python process of the federation."""
+    for process in processes_of(workspace.poc):
+        try:
+            command = process.cmdline()
+            if "python" not in Path(command[0]).name:
+                continue
+            kit = next(part for part in command if str(workspace.poc) in part)
+            name = Path(kit).relative_to(workspace.kits).parts[0]
+            kind = "job" if job_id in command else "parent"
+            memory = process.memory_full_info()
+            sample = Sample(done, memory.uss, memory.pss, memory.rss, process.num_threads(), process.num_fds())
+        except (psutil.Error, StopIteration, IndexError):
+            continue
+        samples[f"{name} {kind}"].append(sample)
+
+
+def watch(workspace: PocWorkspace, job_id: str, rounds: int) -> tuple[dict[str, list[Sample]], list[float]]:
+    """Sample until the last round is complete; also the times at which rounds were complete."""
+    record = workspace.kits / workspace.participants("server")[0] / job_id / "flareseg" / "record.json"
+    samples: dict[str, list[Sample]] = defaultdict(list)
+    times: list[float] = []
+    began = time.monotonic()
+    while len(times) < rounds:
+        try:
+            items = RunRecord.model_validate_json(record.read_text()).rounds
+            done = sum(1 for item in items if item.seconds)
+        except OSError:
+            done = 0
+            if times:
+                break
+        times += [time.monotonic() - began] * (done - len(times))
+        assert time.monotonic() - (began + (times[-1] if times else 0)) < 300, f"no round after {done}"
+        if done:
+            look(workspace, job_id, samples, done)
+        time.sleep(0.5)
+    return samples, times
+
+
+def rows(samples: dict[str, list[Sample]], last: int) -> list[dict[str, object]]:
+    """Each process between the first and the last round: USS, and what else grew."""
+    found = []
+    for name, taken in sorted(samples.items()):
+        row: dict[str, object] = {"process": name}
+        for key in ("uss", "pss", "rss", "threads", "files"):
+            early, late = (
+                median(getattr(item, key) for item in taken if end - WINDOW < item.round <= end)
+                for end in (FIRST, last)
+            )
+            row |= {f"{key}_at_{FIRST}": early, f"{key}_at_{last}": late, f"{key}_growth": late / early - 1}
+        found.append(row)
+    return found
+
+
+def main() -> int:
+    """Run the soak; exit code 1 when a process grew."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=100)
+    parser.add_argument("--output", type=Path, default=Path("build/soak.json"))
+    wanted = parser.parse_args()
+    last = wanted.rounds
+    console = Console(width=140)
+    with tempfile.TemporaryDirectory(prefix="flareseg-soak-") as folder:
+        workspace = PocWorkspace(Path(folder) / "run")
+        try:
+            start_federation(workspace, PROJECT, None, console.print)
+            federation = Federation(workspace, workspace.folder / "data")
+            job_id = federation.submit([*SMALL, f"training.rounds={last}"])
+            samples, times = watch(workspace, job_id, last)
+            record = load_record(federation.result(job_id))
+        finally:
+            workspace.stop()
+    found = rows(samples, last)
+    table = Table(
+        title=f"{last} rounds, round 10 at {times[9]:.0f} s, round {last} at {times[-1]:.0f} s; MiB, USS decides"
+    )
+    for column in ("Process", "USS 10", f"USS {last}", "growth", "PSS", "RSS", "Threads", "Files"):
+        table.add_column(column, justify="left" if column == "Process" else "right")
+    problems = [] if record.status == "complete" else [f"the run ended as {record.status}: {record.reason}"]
+    for row in found:
+        grown = row["uss_growth"] > MOST_GROWTH
+        counts = [key for key in ("threads", "files") if row[f"{key}_at_{last}"] > row[f"{key}_at_{FIRST}"] * 1.05 + 2]
+        problems += [f"{row['process']}: memory"] * grown + [f"{row['process']}: {key}" for key in counts]
+        table.add_row(
+            str(row["process"]),
+            f"{row[f'uss_at_{FIRST}'] / 2**20:.1f}",
+            f"{row[f'uss_at_{last}'] / 2**20:.1f}",
+            f"{'[red]' if grown else ''}{100 * row['uss_growth']:+.1f} %",
+            f"{100 * row['pss_growth']:+.1f} %",
+            f"{100 * row['rss_growth']:+.1f} %",
+            f"{row[f'threads_at_{FIRST}']:.0f} → {row[f'threads_at_{last}']:.0f}",
+            f"{row[f'files_at_{FIRST}']:.0f} → {row[f'files_at_{last}']:.0f}",
+        )
+    console.print(table)
+    console.print("\n".join(problems) or "no growth beyond 5 % in memory, none in threads or open files")
+    wanted.output.parent.mkdir(parents=True, exist_ok=True)
+    every = {name: [asdict(item) for item in taken] for name, taken in samples.items()}
+    wanted.output.write_text(json.dumps({"rows": found, "problems": problems, "times": times, "samples": every}) + "\n")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""A job goes on from an unfinished one to the same bits; who may not, or names no such job, is told so."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from uuid import uuid4
+
+import pytest
+
+from faults import server_faults
+from faults.finding import Finding
+from faults.ward import Ward, settings
+from federation import REPOSITORY
+from flareseg.errors import FlaresegError
+from flareseg.flare.resubmit import resume_job
+from flareseg.poc.run import stage
+from flareseg.report import load_record
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        server_faults.job_process_killed,
+        server_faults.killed_while_scoring,
+        server_faults.server_killed,
+        server_faults.disk_full,
+        server_faults.two_jobs,
+    ],
+    ids=lambda fault: fault.__name__,
+)
+def test_the_run_ends_as_if_nothing_had_happened(ward: Ward, fault: Callable[[Ward], list[Finding]]) -> None:
+    """Models, momentum, scores, counters and participation; local batch norm at the sites."""
+    for finding in fault(ward):
+        assert (finding.lost, finding.model) == (0, server_faults.UNBROKEN)
+
+
+def test_what_cannot_be_resumed(ward: Ward) -> None:
+    finished = load_record(ward.unbroken).job_id
+    with ward.session() as session:
+        for job, words in (
+            (finished, "has finished: nothing is left to resume"),
+            (str(uuid4()), "knows no job"),
+            ("../checkpoints", "is no job id"),
+        ):
+            with pytest.raises(FlaresegError, match=words):
+                resume_job(session, job)
+
+
+@pytest.mark.parametrize(
+    "named", ["../../startup/server.key", str(uuid4())], ids=["a path", "a job without checkpoint"]
+)
+def test_a_job_made_by_hand_is_checked_at_the_server(ward: Ward, named: str) -> None:
+    job = stage(ward.workspace, REPOSITORY / "jobs" / "fedgin-fedgs", settings(rounds=1))
+    meta = json.loads((job / "meta.json").read_text())
+    (job / "meta.json").write_text(json.dumps({**meta, "resumes": named}))
+    with ward.session() as session:
+        record = load_record(ward.result(str(session.submit_job(str(job)))))
+    assert record.status == "failed"
+    assert not record.rounds
+    assert ("is no job id" if "/" in named else "no such checkpoint") in record.reason
+
+
+def test_another_s_job_is_not_resumed(ward: Ward) -> None:
+    """A project admin may submit and download, but the run is not his."""
+    job = ward.submit(settings(rounds=30))
+    ward.wait_for_round(job, 1)
+    with ward.session() as session, pytest.raises(FlaresegError, match="is not over"):
+        resume_job(session, job)
+    ward.abort(job)
+    ward.wait_for_end(job)
+    with ward.session("member") as session, pytest.raises(FlaresegError, match="You may not resume"):
+        resume_job(session, job)
+    with ward.session("project_admin") as session:
+        new = resume_job(session, job)
+    record = load_record(ward.result(new))
+    assert record.status == "failed"
+    assert f"was submitted by {ward.user('lead')}, not by {ward.user('project_admin')}" in record.reason
