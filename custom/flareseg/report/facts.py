@@ -56,6 +56,7 @@ def report_facts(record: RunRecord) -> ReportFacts:
         status="failed" if record.status == "running" else record.status,
         reason=_reason(record, missing),
         job_id=record.job_id,
+        resumed_from=record.resumed_from,
         job_name=record.job_name,
         dice={row.name: row.organs for row in by_modality},
         lesion_dice={row.name: row.lesion.dice for row in by_modality},

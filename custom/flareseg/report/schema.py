@@ -78,6 +78,7 @@ class ReportFacts(BaseModel):
     status: Literal["complete", "subset", "failed"]
     reason: str
     job_id: str
+    resumed_from: list[str] = []
     job_name: str
     dice: dict[str, float | None]
     lesion_dice: dict[str, float | None]

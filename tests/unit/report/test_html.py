@@ -114,3 +114,9 @@ def test_table_in_the_terminal(subset: RunRecord) -> None:
     assert "0.850" in text
     assert "subset: [red]no markup[/]  [31mno escape" in text
     assert "\x1b" not in text
+
+
+def test_a_resumed_run_names_the_jobs_that_it_went_through(complete: RunRecord, tmp_path: Path) -> None:
+    assert "which resumes" not in page_of(complete, tmp_path).text
+    complete.resumed_from = ["first-job", "second-job"]
+    assert "which resumes second-job, which resumes first-job, started" in page_of(complete, tmp_path).text
