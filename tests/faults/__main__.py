@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 import traceback
@@ -41,6 +42,7 @@ def main() -> int:
     unknown = sorted(set(wanted.faults) - FAULTS.keys())
     if unknown:
         parser.error(f"unknown: {', '.join(unknown)}")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends this ends the federation too
     console, findings = Console(width=160), []
     with tempfile.TemporaryDirectory(prefix="flareseg-faults-") as folder:
         ward = Ward(wanted.keep or Path(folder) / "run")

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 
 from faults.finding import Finding, Stopwatch
-from faults.ward import ROUNDS, Ward, differences, settings
+from faults.ward import ROUNDS, Ward, differences, models, settings
 from flareseg.flare.checkpoint import Checkpoint
 from flareseg.report import load_record
 from secure_federation import eventually
@@ -109,13 +109,14 @@ def disk_full(ward: Ward) -> list[Finding]:
     watch = Stopwatch()
     process.rlimit(psutil.RLIMIT_FSIZE, (most, most))
     done = ward.rounds_done(job)
-    said = "could not be saved (File too large); the one before it remains"
-    eventually(lambda: said in ward.job_log(job) or said in ward.server_log(), "a clear word of the full disk")
-    finding.notice = watch.seconds()
     status = ward.wait_for_end(job)
-    record = load_record(ward.result(job))
+    finding.notice = watch.seconds()
+    result = ward.result(job)
+    record = load_record(result)
+    said = "could not be saved (File too large); the one before it remains"
     assert record.status == "failed", record.status
     assert said in record.reason, record.reason
+    assert models(result)["last"], "the last good file is gone"
     finding.happened = f"the job stopped and said so, the last good files remain; NVFlare: {status}; resumed"
     return [resumed(ward, finding, job, watch, done)]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -102,6 +103,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--output", type=Path, default=Path("build/soak.json"))
     wanted = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends this ends the federation too
     last = wanted.rounds
     console = Console(width=140)
     with tempfile.TemporaryDirectory(prefix="flareseg-soak-") as folder:

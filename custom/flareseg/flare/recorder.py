@@ -234,7 +234,8 @@ class RunRecorder(FLComponent):
         if self.record.reason:
             return
         open_round = self.record.rounds and not self.current.seconds
-        self.record.reason = f"{reason} (missing: {self.missing()})" if open_round else reason
+        missing = self.missing() if open_round else ""
+        self.record.reason = f"{reason} (missing: {missing})" if missing else reason
 
     @staticmethod
     def _note_absent(item: RoundRecord) -> None:
@@ -242,14 +243,14 @@ class RunRecorder(FLComponent):
         item.absent = sorted(set(item.expected) - heard)
 
     def missing(self) -> str:
-        """Why the sites of the current round that were not accepted are missing, in words."""
+        """Why the sites of the current round that were not accepted are missing, in words; empty if none is."""
         with self._lock:
             item = self.current
             self._note_absent(item)
             reasons = {site: f"refused: {why}" for site, why in item.refused.items()}
             reasons |= {site: f"failed: {error.code}" for site, error in item.failed.items()}
             reasons |= dict.fromkeys(item.late, "late") | dict.fromkeys(item.absent, "absent")
-            return "; ".join(f"{site} {reasons[site]}" for site in sorted(reasons)) or "none"
+            return "; ".join(f"{site} {reasons[site]}" for site in sorted(reasons))
 
     def _end(self, fl_ctx: FLContext) -> None:
         record = self.record
