@@ -17,12 +17,12 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from federation import PROJECT, Federation
+from flareseg.data.phantom.sites import write_sites
+from flareseg.flare.kit import write_site_file
 from flareseg.flare.record import RunRecord
 from flareseg.poc.processes import processes_of
-from flareseg.poc.run import start_federation
-from flareseg.poc.workspace import PocWorkspace
 from flareseg.report import load_record
+from secure_federation import SecureFederation
 
 FIRST = 10
 WINDOW = 5
@@ -43,8 +43,20 @@ class Sample:
     files: int
 
 
-def look(workspace: PocWorkspace, job_id: str, samples: dict[str, list[Sample]], done: int) -> None:
+class Embedded(SecureFederation):
+    """Three hospitals with the embedded data."""
+
+    def provision(self) -> None:
+        self.workspace.provision()
+        write_sites(self.sites)
+        sources = sorted(self.sites.glob("*/site.yaml"))
+        for name, source in zip(self.site_names, sources, strict=True):
+            write_site_file(source, self.kit(name) / "local")
+
+
+def look(federation: Embedded, job_id: str, samples: dict[str, list[Sample]], done: int) -> None:
     """Take a sample of every Python process of the federation."""
+    workspace = federation.workspace
     for process in processes_of(workspace.poc):
         try:
             command = process.cmdline()
@@ -60,9 +72,9 @@ def look(workspace: PocWorkspace, job_id: str, samples: dict[str, list[Sample]],
         samples[f"{name} {kind}"].append(sample)
 
 
-def watch(workspace: PocWorkspace, job_id: str, rounds: int) -> tuple[dict[str, list[Sample]], list[float]]:
+def watch(federation: Embedded, job_id: str, rounds: int) -> tuple[dict[str, list[Sample]], list[float]]:
     """Sample until the last round is complete; also the times at which rounds were complete."""
-    record = workspace.kits / workspace.participants("server")[0] / job_id / "flareseg" / "record.json"
+    record = federation.kit(federation.server) / job_id / "flareseg" / "record.json"
     samples: dict[str, list[Sample]] = defaultdict(list)
     times: list[float] = []
     began = time.monotonic()
@@ -77,7 +89,7 @@ def watch(workspace: PocWorkspace, job_id: str, rounds: int) -> tuple[dict[str, 
         times += [time.monotonic() - began] * (done - len(times))
         assert time.monotonic() - (began + (times[-1] if times else 0)) < 300, f"no round after {done}"
         if done:
-            look(workspace, job_id, samples, done)
+            look(federation, job_id, samples, done)
         time.sleep(0.5)
     return samples, times
 
@@ -107,15 +119,15 @@ def main() -> int:
     last = wanted.rounds
     console = Console(width=140)
     with tempfile.TemporaryDirectory(prefix="flareseg-soak-") as folder:
-        workspace = PocWorkspace(Path(folder) / "run")
+        federation = Embedded(Path(folder) / "run")
         try:
-            start_federation(workspace, PROJECT, None, console.print)
-            federation = Federation(workspace, workspace.folder / "data")
+            federation.provision()
+            federation.start()
             job_id = federation.submit([*SMALL, f"training.rounds={last}"])
-            samples, times = watch(workspace, job_id, last)
+            samples, times = watch(federation, job_id, last)
             record = load_record(federation.result(job_id))
         finally:
-            workspace.stop()
+            federation.close()
     found = rows(samples, last)
     table = Table(
         title=f"{last} rounds, round 10 at {times[9]:.0f} s, round {last} at {times[-1]:.0f} s; MiB, USS decides"
