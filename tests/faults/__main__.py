@@ -32,6 +32,12 @@ FAULTS: dict[str, Callable[[Ward], list[Finding]]] = {
 }
 
 
+def write(findings: list[Finding], path: Path) -> None:
+    """Write what was found so far."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps([item.as_dict() for item in findings], indent=2) + "\n")
+
+
 def main() -> int:
     """Run the faults that are named, or all."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -57,11 +63,10 @@ def main() -> int:
                     findings.append(Finding(name, problem=f"{type(error).__name__}: {error}"[:600]))
                     traceback.print_exc()
                 console.print(f"{name}: {watch.seconds()} s", highlight=False)
+                write(findings, wanted.output)
         finally:
             ward.close()
     console.print(table(findings))
-    wanted.output.parent.mkdir(parents=True, exist_ok=True)
-    wanted.output.write_text(json.dumps([item.as_dict() for item in findings], indent=2) + "\n")
     return 1 if any(item.problem for item in findings) else 0
 
 
