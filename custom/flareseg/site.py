@@ -11,6 +11,9 @@ from flareseg.errors import SettingsError
 from flareseg.settings import Fraction, Positive, Settings, load_settings
 from flareseg.task import Modality, Task
 
+SITE_FILE = "site.yaml"
+"""Name of the file in a kit's ``local`` folder."""
+
 LabelValues = Annotated[tuple[int, ...], Field(min_length=1)]
 
 

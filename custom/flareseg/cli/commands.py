@@ -14,7 +14,7 @@ COMMANDS = {
     "site": "Run a site: ready to join, approved jobs, what left it.",
     "job": "Bundle, resume and watch jobs.",
     "compare": "Run each job with each seed on this machine, and print means and differences.",
-    "report": "Write the report of a run, or with --site the overlays and GIN samples of one site.",
+    "report": "Write the report of a run or of federated statistics; with --site overlays and GIN samples of a site.",
     "settings": "List every key of task.yaml or site.yaml with its default and meaning.",
 }
 """Name to meaning. The module of that name has a Typer ``app``: one command of the same name, or a group of others."""

@@ -15,6 +15,7 @@ from flareseg.poc.run import Outcome, resume, run_job, start_federation, submit,
 from flareseg.poc.workspace import PocWorkspace
 from flareseg.report import load_record, report_facts, summary_table, write_report
 from flareseg.report.owner import write_owner_pages
+from flareseg.report.statistics import load_statistics, write_statistics
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -39,6 +40,10 @@ def changes_of(rounds: int | None, changes: list[str] | None) -> list[str]:
 def _finish(workspace: PocWorkspace, outcome: Outcome) -> None:
     """Write the report, print the table, and exit as the run ended."""
     result = outcome.result
+    statistics = load_statistics(result)
+    if statistics is not None:
+        tell(f"Statistics: {write_statistics(statistics, workspace.folder)}\nResult: {result}")
+        raise typer.Exit(ExitCode.OK if outcome.completed else ExitCode.FAILED)
     record = load_record(result)
     links = write_owner_pages(record, result, workspace.kits, workspace.folder / "sites")
     html, facts_file = write_report(record, workspace.folder, links=links)

@@ -11,6 +11,7 @@ from flareseg.cli.console import console, tell
 from flareseg.errors import SettingsError
 from flareseg.report import load_record, report_facts, summary_table, write_report, write_site_report
 from flareseg.report.owner import find_model, load_result_task
+from flareseg.report.statistics import load_statistics, write_statistics
 from flareseg.site import check_site_fits, load_site
 
 EXAMPLES = (
@@ -30,7 +31,11 @@ def report(
     ] = None,
     name: Annotated[str | None, typer.Option(help="The site's name, with --site.")] = None,
 ) -> None:
-    """Write the report of a run, or with --site the overlays and GIN samples of one site."""
+    """Write the report of a run or of federated statistics; with --site overlays and GIN samples of a site."""
+    statistics = load_statistics(result)
+    if statistics is not None:
+        tell(f"Statistics: {write_statistics(statistics, output)}")
+        return
     if site is None:
         record = load_record(result)
         html, facts = write_report(record, output)

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import nibabel as nib
 import numpy as np
 from nibabel.affines import voxel_sizes
+from scipy import ndimage
 
 from flareseg.data.datalist import Case
 from flareseg.data.frames import SUFFIXES, read_frame
 from flareseg.data.targets import equivalent_diameters, label_targets
-from flareseg.errors import DataError, ErrorCode
+from flareseg.errors import unreadable
 
 
 def lesion_size(case: Case, values: Sequence[int]) -> float:
@@ -27,27 +28,34 @@ def lesion_size(case: Case, values: Sequence[int]) -> float:
     Raises:
         DataError: the label is not readable.
     """
-    mask, spacing = _frame(case) if case.label.suffix.lower() in SUFFIXES else _volume(case, values)
-    voxels = label_targets(mask)[1]
-    return float(equivalent_diameters(voxels, spacing, mask.shape).max(initial=0.0))
+    if case.label.suffix.lower() in SUFFIXES:
+        mask = read_frame(case)[1]
+        spacing = np.full(3, mask.size**-0.5)
+    else:
+        mask, spacing = _volume(case, values)
+    return float(target_diameters(mask, spacing).max(initial=0.0))
 
 
-def _frame(case: Case) -> tuple[np.ndarray, np.ndarray]:
-    mask = read_frame(case)[1]
-    return mask, np.full(3, mask.size**-0.5)
+def target_diameters(mask: np.ndarray, spacing: np.ndarray) -> np.ndarray:
+    """Equivalent diameters of the connected targets of a mask.
+
+    Args:
+        mask: uint8 (X, Y, Z) of 0 and 1.
+        spacing: (3,) voxel size in mm, or 1 for pixels.
+
+    Returns:
+        (targets,) in the unit of the spacing.
+    """
+    (box,) = ndimage.find_objects(mask) or (None,)
+    voxels = np.zeros(0) if box is None else label_targets(mask[box])[1]
+    return equivalent_diameters(voxels, spacing, mask.shape)
 
 
 def _volume(case: Case, values: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """The lesions as uint8 0 and 1, and the spacing in mm."""
+    """The lesions as uint8 0 and 1, and the voxel size in mm."""
     try:
         label = nib.load(case.label)
         mask = np.isin(np.asanyarray(label.dataobj), values).astype(np.uint8)
     except Exception as error:  # nibabel raises whatever the decoder raised; all mean the same to the user
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(
-            f"{case.label}: cannot be read as NIfTI ({reason}).",
-            "The file is damaged or cut short: copy or export it again.",
-            code=ErrorCode.UNREADABLE_IMAGE,
-            case=case.name,
-        ) from None
+        raise unreadable(case.label, "NIfTI", case.name, error) from None
     return mask, voxel_sizes(label.affine)

@@ -16,11 +16,10 @@ from flareseg.data.files import json_bytes, write_whole
 from flareseg.data.label_map import LabelMap
 from flareseg.errors import DataError, ErrorCode
 from flareseg.settings import read_yaml
-from flareseg.site import load_site
+from flareseg.site import SITE_FILE, load_site
 from flareseg.task import Modality
 
 DATALIST = "datalist.json"
-SITE_FILE = "site.yaml"
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,25 @@ def preprocess(case: Case, task: Task, site: Site) -> tuple[np.ndarray, np.ndarr
         pixels, inside = read_frame(case, task.resize)
         masks = np.stack([inside if site.labels[name] is not None else np.zeros_like(inside) for name in task.labels])
         return normalize(pixels, task.modalities["RGB"]), masks, np.ones(3, dtype=np.float32)
+    values, masks, affine = read_volume(case, task, site)
+    pixdim = [wanted or own for wanted, own in zip(task.spacing, voxel_sizes(affine), strict=True)]
+    values = _resample(values[None], affine, pixdim, "bilinear")
+    masks = _resample(masks, affine, pixdim, "nearest")
+    scaled = normalize(values, task.modalities[site.modality])
+    return scaled, (masks > 0.5).astype(np.uint8), np.asarray(pixdim, dtype=np.float32)
+
+
+def read_volume(case: Case, task: Task, site: Site) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Read an image and its label as they are, turned towards R, A, S.
+
+    Returns:
+        values: float32 (X, Y, Z), HU for CT, raw values for MR.
+        masks: uint8 (L, X, Y, Z) of 0 and 1, in the order of the task's labels; all 0 where not annotated.
+        affine: (4, 4), voxel indices to mm.
+
+    Raises:
+        DataError: as :func:`preprocess`.
+    """
     image, label = _read(case.image, case), _read(case.label, case)
     if image.ndim != 3 or image.shape != label.shape:
         raise DataError(
@@ -68,12 +87,7 @@ def preprocess(case: Case, task: Task, site: Site) -> tuple[np.ndarray, np.ndarr
             code=ErrorCode.UNREADABLE_IMAGE,
             case=case.name,
         )
-    affine = image.affine
-    pixdim = [wanted or own for wanted, own in zip(task.spacing, voxel_sizes(affine), strict=True)]
-    values = _resample(values[None], affine, pixdim, "bilinear")
-    masks = _resample(masks, affine, pixdim, "nearest")
-    scaled = normalize(values, task.modalities[site.modality])
-    return scaled, (masks > 0.5).astype(np.uint8), np.asarray(pixdim, dtype=np.float32)
+    return values, masks, image.affine
 
 
 def normalize(values: np.ndarray, intensity: Intensity) -> np.ndarray:

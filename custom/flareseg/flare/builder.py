@@ -12,10 +12,11 @@ from nvflare.lighter.ctx import ProvisionContext
 from nvflare.lighter.entity import Participant, Project
 from nvflare.lighter.spec import Builder
 
-from flareseg.flare.kit import SITE_FILE, write_readme, write_sample, write_site_file, write_unit
+from flareseg.flare.kit import write_readme, write_sample, write_site_file, write_unit
 from flareseg.flare.policy import JOB_COMPONENTS, authorization, privacy
 from flareseg.flare.resources import COMMUNICATION, client_resources, server_resources
 from flareseg.flare.site_check.software import write_versions
+from flareseg.site import SITE_FILE
 
 RESOURCES = "resources.json.default"
 COMMUNICATION_FILE = "comm_config.json"

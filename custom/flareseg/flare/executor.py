@@ -33,9 +33,7 @@ from flareseg.learning.learner import Learner, Stopped
 from flareseg.learning.metrics import Scores
 from flareseg.networks.registry import State
 from flareseg.privacy.scopes import Encrypted
-from flareseg.site import check_site_fits, load_site
-
-SITE_FILE = "site.yaml"
+from flareseg.site import SITE_FILE, check_site_fits, load_site
 
 
 class SegmentationExecutor(Executor):

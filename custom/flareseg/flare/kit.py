@@ -12,9 +12,8 @@ import yaml
 import flareseg
 from flareseg.errors import SettingsError
 from flareseg.settings import read_yaml
-from flareseg.site import load_site
+from flareseg.site import SITE_FILE, load_site
 
-SITE_FILE = "site.yaml"
 _FILES = Path(__file__).parent / "kit_files"
 SAMPLE = _FILES / "site.yaml.sample"
 UNIT = _FILES / "flareseg@.service"

@@ -14,8 +14,12 @@ CLASS_ALLOW_LIST = (
     "flareseg.flare.recorder.RunRecorder",
     "flareseg.flare.resume.CheckpointKeeper",
     "flareseg.flare.selector.BestModelSelector",
+    "flareseg.flare.statistics.SiteStatistics",
+    "flareseg.flare.statistics_executor.SiteStatisticsExecutor",
+    "flareseg.flare.statistics_flow.SiteStatisticsController",
     "flareseg.flare.training.SegmentationTraining",
     "nvflare.app_common.shareablegenerators.full_model_shareable_generator.FullModelShareableGenerator",
+    "nvflare.app_common.statistics.json_stats_file_persistor.JsonStatsFileWriter",
     "nvflare.app_common.widgets.convert_to_fed_event.ConvertToFedEvent",
     "nvflare.app_common.widgets.job_stats_reporter.JobStatsReporter",
     "nvflare.app_common.widgets.metrics_artifact_writer.MetricsArtifactWriter",
@@ -31,6 +35,10 @@ PRIVACY: dict[str, Any] = {
         {
             "name": "dp",
             "properties": {"epsilon": 8.0, "delta": 1e-5, "max_grad_norm": 1.0, "noise_multiplier": 1.0},
+        },
+        {
+            "name": "statistics",
+            "properties": {"min_patients": 5, "max_bins_percent": 100, "noise": [0.1, 0.3]},
         },
     ],
     "default_scope": "open",

@@ -130,7 +130,7 @@ def watch_and_download(workspace: PocWorkspace, job_id: str, show: Show) -> Outc
         shutil.rmtree(destination / job_id, ignore_errors=True)
         destination.mkdir(parents=True, exist_ok=True)
         result = Path(session.download_job_result(job_id, str(destination)))
-        if not any(result.rglob("flareseg/record.json")):
+        if not any(result.rglob("flareseg/*.json")):
             details = [str(line) for line in session.get_job_meta(job_id).get("job_deploy_detail") or []]
             raise PocError(
                 f"Job {job_id} ended as {status} before it ran ({'; '.join(details) or 'no detail'}).",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from flareseg.errors import ErrorCode, FlaresegError, SettingsError
 from flareseg.settings import Settings
@@ -103,7 +103,33 @@ class Encrypted(Scope):
         return refused
 
 
-SCOPES: dict[str, type[Scope]] = {scope.name: scope for scope in (Open, Clipped, DifferentialPrivacy, Encrypted)}
+class FederatedStatistics(Scope):
+    """Counts, sums and histograms over enough patients leave, nothing that is trained."""
+
+    name: ClassVar[str] = "statistics"
+
+    min_patients: Annotated[int, Field(ge=2)]
+    """A number that rests on fewer patients does not leave, nor does their number."""
+    max_bins_percent: Annotated[float, Field(gt=0, le=100)]
+    """A histogram has fewer bins than this percentage of its patients, or it does not leave."""
+    noise: tuple[Annotated[float, Field(gt=0, le=1)], Annotated[float, Field(gt=0, le=1)]]
+    """Least and greatest share by which the ends of a range are moved outwards, drawn anew for each."""
+
+    @field_validator("noise")
+    @classmethod
+    def _rising(cls, noise: tuple[float, float]) -> tuple[float, float]:
+        if noise[0] > noise[1]:
+            raise ValueError(f"should rise, got {noise[0]} and {noise[1]}")
+        return noise
+
+    def refused_settings(self, task: Task) -> list[str]:
+        """A task is trained on; statistics never ask this."""
+        return ["training: nothing that is trained leaves under it (open, clipped or dp)"]
+
+
+SCOPES: dict[str, type[Scope]] = {
+    scope.name: scope for scope in (Open, Clipped, DifferentialPrivacy, Encrypted, FederatedStatistics)
+}
 
 
 def load_scope(path: Path, kind: type[S]) -> S:

@@ -112,6 +112,27 @@ def bar_panel(title: str, layers: Sequence[Series], *, key: str, x_label: str, y
         return _svg(figure, title, layers, key)
 
 
+@dataclass(frozen=True)
+class Histogram:
+    """Heights between edges, one more edge than heights."""
+
+    name: str
+    color: str
+    edges: Sequence[float]
+    heights: Sequence[float]
+
+
+def histogram_panel(title: str, histograms: Sequence[Histogram], *, key: str, x_label: str, y_label: str) -> Markup:
+    """Draw the outlines of histograms over each other; see :func:`line_panel` for the arguments."""
+    with mpl.rc_context(_STYLE):
+        figure, axes = _panel(title, x_label, wide=False)
+        for item in histograms:
+            axes.stairs(item.heights, item.edges, color=item.color, linewidth=1.7)
+        axes.set_ylabel(y_label)
+        axes.set_ylim(bottom=0)
+        return _svg(figure, title, histograms, key)
+
+
 def _panel(title: str, x_label: str, wide: bool) -> tuple[Figure, Axes]:
     figure = Figure(figsize=_WIDE if wide else _SIZE, layout="constrained")
     axes = figure.add_subplot()
@@ -121,7 +142,7 @@ def _panel(title: str, x_label: str, wide: bool) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _svg(figure: Figure, title: str, series: Sequence[Series], key: str) -> Markup:
+def _svg(figure: Figure, title: str, series: Sequence[Series] | Sequence[Histogram], key: str) -> Markup:
     stream = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": key}):
         FigureCanvasSVG(figure).print_svg(

@@ -19,7 +19,7 @@ def render(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(dice=dice, seconds=seconds, megabytes=megabytes, names=names)
+    environment.filters.update(dice=dice, seconds=seconds, megabytes=megabytes, names=names, number=number)
     return environment.get_template(template).render(**values)
 
 
@@ -56,6 +56,13 @@ def seconds(value: float | None) -> str:
 def megabytes(value: float) -> str:
     """Bytes as MB (10^6)."""
     return f"{value / 1e6:.1f} MB"
+
+
+def number(value: float | None) -> str:
+    """A count or a size with a few digits, thousands apart, or a dash."""
+    if value is None:
+        return "–"
+    return f"{value:.3g}" if abs(value) < 100 and value != round(value) else f"{value:,.0f}"
 
 
 def names(values: Iterable[str]) -> str:

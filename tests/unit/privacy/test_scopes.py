@@ -35,6 +35,10 @@ def test_a_kit_s_scope_can_be_read(name: str) -> None:
         ("dp", PROPERTIES["dp"] | {"epsilon": float("inf")}, "epsilon"),
         ("dp", {"epsilon": 1.0}, "max_grad_norm"),
         ("dp", PROPERTIES["dp"] | {"epsilom": 1.0}, "epsilom"),
+        ("statistics", PROPERTIES["statistics"] | {"min_patients": 1}, "min_patients"),
+        ("statistics", PROPERTIES["statistics"] | {"noise": [0.0, 0.3]}, "noise"),
+        ("statistics", PROPERTIES["statistics"] | {"noise": [0.3, 0.1]}, "should rise"),
+        ("statistics", {"noise": [0.1, 0.3], "max_bins_percent": 10}, "min_patients"),
     ],
 )
 def test_a_slip_is_refused(name: str, properties: dict[str, Any], message: str) -> None:
@@ -50,6 +54,7 @@ def test_a_slip_is_refused(name: str, properties: dict[str, Any], message: str) 
         ("dp", {"network": {"channels": [4, 8], "norm": "batch", "batch_norm": "local"}}, "network.norm"),
         ("dp", {"gin": {"clean_share": 0.5}}, "gin.clean_share"),
         ("dp", {"network": {"channels": [4, 8], "dropout": 0.1}}, "network.dropout"),
+        ("statistics", {}, "training"),
         ("encrypted", {"aggregation": {"server_momentum": 0.5}}, "server_momentum"),
         ("encrypted", {"fedgs": {"targets": {"lesion": {"threshold": 10}}, "normalize": "mean"}}, "normalize"),
         ("encrypted", {"network": {"channels": [4, 8], "norm": "batch"}}, "network.norm"),

@@ -15,10 +15,8 @@ from flareseg.flare.policy import CLASS_ALLOW_LIST
 from flareseg.flare.site_check.kit import Kit
 from flareseg.flare.site_check.report import Check, green, red
 from flareseg.job import load_job
-from flareseg.site import Site, check_site_fits, load_site
+from flareseg.site import SITE_FILE, Site, check_site_fits, load_site
 from flareseg.task import Task
-
-SITE_FILE = "site.yaml"
 
 
 def check_site_file(kit: Kit) -> tuple[Site | None, Check]:

@@ -1,0 +1,120 @@
+"""What a site's data is like, in numbers by patient: sizes of labels and of targets, intensities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from nibabel.affines import voxel_sizes
+
+from flareseg.data.datalist import Case
+from flareseg.data.frames import read_frame
+from flareseg.data.lesion_size import target_diameters
+from flareseg.data.preprocess import read_volume
+from flareseg.site import Site
+from flareseg.task import Task
+
+INTENSITY_SAMPLES = 4096
+"""Voxels of each image, evenly spaced in memory order."""
+
+_ML = 1000.0
+
+
+def feature_name(modality: str, subject: str) -> str:
+    """The name of a feature: sites of one modality share it, so that they can be compared and summed."""
+    return f"{modality} {subject}"
+
+
+def measure(case: Case, task: Task, site: Site) -> Iterator[tuple[str, list[float], bool]]:
+    """Measure one case.
+
+    Yields:
+        The name of a feature, the case's values, and whether many of them describe one patient together (intensities,
+        sizes of targets) instead of one each.
+
+    Raises:
+        DataError: the case cannot be read.
+    """
+    unit = "px" if site.modality == "RGB" else "mm"
+    if site.modality == "RGB":
+        pixels, inside = read_frame(case, task.resize)
+        values, spacing = pixels.mean(axis=0), np.ones(3)
+        masks = np.stack([inside for _ in task.labels])
+    else:
+        values, masks, affine = read_volume(case, task, site)
+        spacing = voxel_sizes(affine)
+    yield "cases", [1.0], False
+    picks = np.linspace(0, values.size - 1, min(values.size, INTENSITY_SAMPLES)).round().astype(int)
+    yield "intensity", values.ravel()[picks].astype(float).tolist(), True
+    for name, mask in zip(task.labels, masks, strict=True):
+        if site.labels[name] is None:
+            continue
+        voxels = float(mask.sum(dtype=np.int64))
+        yield f"{name} voxels", [voxels], False
+        if unit == "mm":
+            yield f"{name} ml", [voxels * float(spacing.prod()) / _ML], False
+        if task.lesion is not None and name == task.lesion.label:
+            diameters = target_diameters(mask, spacing)
+            yield "targets", [float(len(diameters))], False
+            if len(diameters):
+                yield f"target {unit}", diameters.tolist(), True
+
+
+@dataclass
+class Feature:
+    """One feature of a site.
+
+    Attributes:
+        together: the values of a patient describe it together: in sums it counts by its mean, in a histogram by one.
+        values: of each patient.
+    """
+
+    together: bool
+    values: dict[str, list[float]] = field(default_factory=dict)
+
+    @property
+    def patients(self) -> int:
+        """Number of patients that have the feature."""
+        return len(self.values)
+
+    def total(self) -> float:
+        """Sum over all values, or over the patients' means where values count together."""
+        return float(sum(np.mean(own) if self.together else np.sum(own) for own in self.values.values()))
+
+    def range(self) -> tuple[float, float]:
+        """Least and greatest of the patients' own 1st and 99th percentiles: no single voxel is told."""
+        ends = np.array([np.percentile(own, (1, 99)) for own in self.values.values()])
+        return float(ends[:, 0].min()), float(ends[:, 1].max())
+
+    def histogram(self, bins: int, low: float, high: float) -> list[tuple[float, float, float]]:
+        """Bins of equal width as (low, high, count); what lies outside counts in the first or the last."""
+        edges = np.linspace(low, high, bins + 1)
+        counts = np.zeros(bins)
+        for own in self.values.values():
+            found = np.histogram(np.clip(own, low, high), edges)[0].astype(float)
+            counts += found / len(own) if self.together else found
+        return [(float(a), float(b), float(n)) for a, b, n in zip(edges[:-1], edges[1:], counts, strict=True)]
+
+
+def site_features(cases: Iterable[Case], task: Task, site: Site) -> dict[str, Feature]:
+    """Measure a site.
+
+    Args:
+        cases: its cases; those of one patient count as one record.
+        task: names the labels and the small target.
+        site: modality, label values and scale.
+
+    Returns:
+        Features by name.
+
+    Raises:
+        DataError: a case cannot be read.
+    """
+    features: dict[str, Feature] = {}
+    for case in cases:
+        patient = case.patient or case.name
+        for subject, values, together in measure(case, task, site):
+            feature = features.setdefault(feature_name(site.modality, subject), Feature(together))
+            feature.values.setdefault(patient, []).extend(values)
+    return features

@@ -1,0 +1,199 @@
+"""The page of federated statistics: what each site has, and where sites of one modality differ."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flareseg.errors import SettingsError
+from flareseg.report.figures import SITE_COLORS, Histogram, histogram_panel
+from flareseg.report.page import render, write_text
+
+PLACE = "flareseg/statistics.json"
+GLOBAL = "Global"
+DIFFERS = 0.3
+"""Share of a histogram that would have to move to make a site like the others of its modality."""
+
+_DATASET = "all"
+
+
+@dataclass(frozen=True)
+class SiteFacts:
+    """What one site told of itself; None where it told nothing.
+
+    Attributes:
+        name: the site.
+        modality: of its images.
+        patients: number of its patients.
+        cases: number of its images.
+        mean: for each label the mean volume of a patient's (ml), or pixels.
+        voxels: for each label the number of voxels of all cases.
+        targets: targets a patient.
+    """
+
+    name: str
+    modality: str
+    patients: int | None
+    cases: float | None
+    mean: dict[str, float | None]
+    voxels: dict[str, float | None]
+    targets: float | None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A site whose histogram of a subject is unlike that of the other sites of its modality."""
+
+    site: str
+    modality: str
+    subject: str
+    share: float
+
+
+class FederatedStatistics:
+    """The content of ``statistics.json`` as NVFlare's JsonStatsFileWriter writes it.
+
+    Args:
+        content: feature, statistic, site, data set, value.
+    """
+
+    def __init__(self, content: Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]]) -> None:
+        self._content = content
+        self.modalities = sorted({feature.split(" ", 1)[0] for feature in content})
+        self.sites = {
+            site: modality
+            for modality in self.modalities
+            for site in sorted(self._by_site(modality, "cases", "count"))
+            if site != GLOBAL
+        }
+
+    def value(self, site: str, modality: str, subject: str, statistic: str) -> Any:
+        """One number or histogram, None where the site kept it."""
+        return self._by_site(modality, subject, statistic).get(site, {}).get(_DATASET)
+
+    def subjects(self) -> list[str]:
+        """All subjects, such as ``liver ml``, without the modality."""
+        return sorted({feature.split(" ", 1)[1] for feature in self._content})
+
+    def labels(self) -> list[str]:
+        """Labels that any site has annotated."""
+        return [subject.removesuffix(" voxels") for subject in self.subjects() if subject.endswith(" voxels")]
+
+    def histograms(self, modality: str, subject: str) -> dict[str, np.ndarray]:
+        """Each site's histogram: (bins, 3) of low, high and count."""
+        found = {site: self.value(site, modality, subject, "histogram") for site in self.sites}
+        return {site: np.array(bins, dtype=float) for site, bins in found.items() if bins}
+
+    def facts(self, site: str) -> SiteFacts:
+        """The numbers of one site."""
+        modality = self.sites[site]
+        size = "voxels" if modality == "RGB" else "ml"
+        return SiteFacts(
+            site,
+            modality,
+            self.value(site, modality, "cases", "count"),
+            self.value(site, modality, "cases", "sum"),
+            {label: self.value(site, modality, f"{label} {size}", "mean") for label in self.labels()},
+            {label: self.value(site, modality, f"{label} voxels", "sum") for label in self.labels()},
+            self.value(site, modality, "targets", "mean"),
+        )
+
+    def differences(self) -> list[Difference]:
+        """Where a site is unlike the others of its modality, the largest first."""
+        found = []
+        for modality in self.modalities:
+            for subject in self.subjects():
+                histograms = self.histograms(modality, subject)
+                for site, own in histograms.items():
+                    others = sum(bins[:, 2] for other, bins in histograms.items() if other != site)
+                    if len(histograms) > 1:
+                        found.append(Difference(site, modality, subject, _distance(own[:, 2], np.asarray(others))))
+        return sorted(
+            (item for item in found if item.share >= DIFFERS), key=lambda item: (-item.share, item.site, item.subject)
+        )
+
+    def _by_site(self, modality: str, subject: str, statistic: str) -> Mapping[str, Mapping[str, Any]]:
+        return self._content.get(f"{modality} {subject}", {}).get(statistic, {})
+
+
+def load_statistics(result: Path) -> FederatedStatistics | None:
+    """Read the statistics in a job's result; None where the result holds none.
+
+    Raises:
+        SettingsError: the file is damaged.
+    """
+    found = sorted(result.rglob(PLACE)) if result.is_dir() else []
+    if not found:
+        return None
+    try:
+        content = json.loads(found[0].read_text(encoding="utf-8"))
+        return FederatedStatistics(content)
+    except (OSError, ValueError, AttributeError) as error:
+        raise SettingsError(
+            f"{found[0]}: expected statistics of NVFlare, found {type(error).__name__}.", "Download the result again."
+        ) from None
+
+
+def write_statistics(statistics: FederatedStatistics, folder: Path) -> Path:
+    """Write ``statistics.html``."""
+    colors = {site: SITE_COLORS[index % len(SITE_COLORS)] for index, site in enumerate(statistics.sites)}
+    groups = [(modality, _panels(statistics, modality, colors)) for modality in statistics.modalities]
+    page = folder / "statistics.html"
+    text = render(
+        "statistics.html.j2",
+        sites=[statistics.facts(site) for site in statistics.sites],
+        labels=statistics.labels(),
+        groups=[(modality, panels) for modality, panels in groups if panels],
+        colors=colors,
+        differences=statistics.differences(),
+        compared=any(list(statistics.sites.values()).count(modality) > 1 for modality in statistics.modalities),
+        share=DIFFERS,
+    )
+    write_text(page, text)
+    return page
+
+
+def _panels(statistics: FederatedStatistics, modality: str, colors: Mapping[str, str]) -> list[Any]:
+    panels = []
+    for subject, title, x_label, y_label in _subjects(statistics, modality):
+        histograms = statistics.histograms(modality, subject)
+        if histograms:
+            shares = [
+                Histogram(site, colors[site], [*bins[:, 0], bins[-1, 1]], _shares(bins[:, 2]))
+                for site, bins in histograms.items()
+            ]
+            key = f"{modality}-{subject}".replace(" ", "-")
+            panels.append(histogram_panel(title, shares, key=key, x_label=x_label, y_label=y_label))
+    return panels
+
+
+def _subjects(statistics: FederatedStatistics, modality: str) -> Sequence[tuple[str, str, str, str]]:
+    unit = {"CT": "HU", "MR": "raw value", "RGB": "0 to 255"}[modality]
+    size = "px" if modality == "RGB" else "mm"
+    sizes = (
+        [(f"{label} voxels", f"{label.capitalize()}: size", "pixels", "% of cases") for label in statistics.labels()]
+        if modality == "RGB"
+        else [(f"{label} ml", f"{label.capitalize()}: volume", "ml", "% of cases") for label in statistics.labels()]
+    )
+    return [
+        ("intensity", "Intensities", unit, "% of voxels"),
+        (f"target {size}", "Sizes of targets", f"diameter, {size}", "% of targets"),
+        *sizes,
+    ]
+
+
+def _shares(counts: np.ndarray) -> list[float]:
+    total = float(counts.sum())
+    return (100 * counts / total if total else counts).tolist()
+
+
+def _distance(own: np.ndarray, others: np.ndarray) -> float:
+    """Total variation distance of two histograms on the same bins, in [0, 1]."""
+    if len(own) != len(others) or not own.sum() or not others.sum():
+        return 0.0
+    return float(np.abs(own / own.sum() - others / others.sum()).sum() / 2)
