@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nvflare.apis.controller_spec import ClientTask
@@ -14,20 +13,29 @@ from flareseg.flare.keys import Header, job_task
 from flareseg.flare.recorder import RunRecorder
 from flareseg.flare.training import job_min_clients
 
+BINS = 10
+"""Bins of every histogram: a site with no more patients than this keeps its histograms."""
+
+RANGES = {
+    "CT intensity": (-200, 300),
+    "RGB intensity": (0, 255),
+    "CT target mm": (0, 60),
+    "MR target mm": (0, 60),
+    "RGB target px": (0, 240),
+}
+"""Fixed ranges, the same for all sites; of any other feature the sites tell theirs, with noise."""
+
 
 class SiteStatisticsController(StatisticsController):
     """StatisticsController with k from meta.json and patience from task.yaml, so that each stands once.
 
     Args:
-        bins: number of bins of every histogram.
-        ranges: features with a fixed range, as ``{"feature": ..., "low": ..., "high": ...}``; of any other the sites
-            tell theirs, with noise. A list, as ``nvflare job submit`` cannot read NVFlare's own key ``*``.
         writer_id: id of the component that writes the result.
     """
 
-    def __init__(self, bins: int, ranges: Sequence[Mapping[str, Any]] = (), writer_id: str = "writer") -> None:
-        fixed = {item["feature"]: {"bins": bins, "range": [item["low"], item["high"]]} for item in ranges}
-        histogram: dict[str, Any] = {"*": {"bins": bins}, **fixed}
+    def __init__(self, writer_id: str = "writer") -> None:
+        fixed = {feature: {"bins": BINS, "range": list(ends)} for feature, ends in RANGES.items()}
+        histogram: dict[str, Any] = {"*": {"bins": BINS}, **fixed}
         super().__init__({"count": {}, "sum": {}, "mean": {}, "histogram": histogram}, writer_id)
 
     def start_controller(self, fl_ctx: FLContext) -> None:

@@ -23,17 +23,17 @@ from nvflare.fuel.utils import fobs
 from flareseg.flare.keys import Header
 from flareseg.flare.statistics import DATASET, SiteStatistics
 from flareseg.flare.statistics_executor import FewPatientsCleanser, SiteStatisticsExecutor
-from flareseg.flare.statistics_flow import SiteStatisticsController
+from flareseg.flare.statistics_flow import BINS, SiteStatisticsController
 from tiny import TINY_TASK, write_tiny_site
 
-RANGES = [{"feature": "CT target mm", "low": 0, "high": 20}]
+CASES = 12
 SCOPE = {"min_patients": 5, "max_bins_percent": 100, "noise": [0.1, 0.3]}
 
 
 class Exchange:
     """A site and NVFlare's controller, without the wire between them."""
 
-    def __init__(self, folder: Path, cases: int = 6, bins: int = 5) -> None:
+    def __init__(self, folder: Path, cases: int = CASES) -> None:
         (folder / "local").mkdir(parents=True)
         shutil.move(write_tiny_site(folder / "data", cases=cases), folder / "local" / "site.yaml")
         (folder / "task.yaml").write_text(yaml.safe_dump(TINY_TASK))
@@ -50,7 +50,7 @@ class Exchange:
         self.scope("statistics", SCOPE)
         self.executor = SiteStatisticsExecutor()
         self.executor.handle_event(EventType.START_RUN, self.context)
-        self.controller = SiteStatisticsController(bins, RANGES)
+        self.controller = SiteStatisticsController()
         self.seen: list[bytes] = []
 
     def scope(self, name: str, properties: dict[str, Any], in_force: str | None = None) -> None:
@@ -86,12 +86,12 @@ class Exchange:
 
 def test_counts_sums_and_histograms_arrive(tmp_path: Path) -> None:
     known = Exchange(tmp_path).both()
-    assert known["CT cases"]["count"]["ct-a"][DATASET] == 6
-    assert known["CT liver voxels"]["sum"]["ct-a"][DATASET] == 6 * 8 * 8 * 3
+    assert known["CT cases"]["count"]["ct-a"][DATASET] == CASES
+    assert known["CT liver voxels"]["sum"]["ct-a"][DATASET] == CASES * 8 * 8 * 3
     assert known["CT liver voxels"]["mean"]["Global"][DATASET] == 8 * 8 * 3
     bins = known["CT target mm"]["histogram"]["ct-a"][DATASET]
-    assert [low for low, _, _ in bins] == [0, 4, 8, 12, 16]
-    assert sum(count for _, _, count in bins) == 6
+    assert [low for low, _, _ in bins] == list(range(0, 60, 6))
+    assert sum(count for _, _, count in bins) == CASES
 
 
 def test_below_the_minimum_not_even_the_count_arrives(tmp_path: Path) -> None:
@@ -106,11 +106,11 @@ def test_a_rare_finding_stays_though_the_rest_leaves(tmp_path: Path) -> None:
     generator = exchange.context.get_engine().get_component("statistics")
     generator.read(exchange.context)
     sizes = generator._features["CT target mm"].values
-    for patient in list(sizes)[:3]:
+    for patient in list(sizes)[: CASES - 4]:
         del sizes[patient]
     known = exchange.both()
     assert "CT target mm" not in known
-    assert known["CT targets"]["count"]["ct-a"][DATASET] == 6
+    assert known["CT targets"]["count"]["ct-a"][DATASET] == CASES
     assert all(b"target mm" not in message for message in exchange.seen)
 
 
@@ -128,7 +128,7 @@ def test_the_ends_of_a_range_are_moved_outwards(tmp_path: Path) -> None:
     exchange = Exchange(tmp_path)
     exchange.ask(Words.STATS_1st_STATISTICS)
     generator = exchange.context.get_engine().get_component("statistics")
-    for feature in ("CT intensity", "CT liver ml"):
+    for feature in ("CT liver ml", "CT lesion voxels"):
         low, high = generator._features[feature].range()
         told_low = exchange.controller.client_statistics["min"]["ct-a"][DATASET][feature]
         told_high = exchange.controller.client_statistics["max"]["ct-a"][DATASET][feature]
@@ -136,9 +136,9 @@ def test_the_ends_of_a_range_are_moved_outwards(tmp_path: Path) -> None:
         assert 0.1 * abs(high) <= told_high - high <= 0.3 * abs(high) + 1e-3
 
 
-@pytest.mark.parametrize(("bins", "told"), [(5, True), (6, False)])
-def test_a_histogram_as_fine_as_its_patients_stays(tmp_path: Path, bins: int, told: bool) -> None:
-    known = Exchange(tmp_path, bins=bins).both()
+@pytest.mark.parametrize(("patients", "told"), [(BINS + 1, True), (BINS, False)])
+def test_a_histogram_as_fine_as_its_patients_stays(tmp_path: Path, patients: int, told: bool) -> None:
+    known = Exchange(tmp_path, cases=patients).both()
     assert all(("histogram" in facts) == told for facts in known.values())
     assert "CT liver ml" in known
 
