@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from nvflare.apis.dxo import DataKind, MetaKey, from_shareable
+from nvflare.apis.dxo import DXO, DataKind, MetaKey, from_shareable
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
 from nvflare.app_common.app_constant import AppConstants
@@ -16,6 +16,8 @@ from flareseg.flare.messages import check_meta
 from flareseg.task import Task
 
 _ROUNDING = 1e-9
+_OF_FILTERS = (MetaKey.FILTER_HISTORY, MetaKey.PROCESSED_KEYS)
+_MOST_FILTERS, _NAME_LENGTH = 100, 100
 
 
 class Contribution(NamedTuple):
@@ -43,7 +45,8 @@ def read_contribution(shareable: Shareable, task: Task, digest: str, fl_ctx: FLC
     dxo = from_shareable(shareable)
     if dxo.data_kind != DataKind.WEIGHT_DIFF or not isinstance(dxo.data, Mapping):
         raise ValueError(f"expected {DataKind.WEIGHT_DIFF}, found {dxo.data_kind}")
-    check_meta({key: value for key, value in dxo.meta.items() if key != MetaKey.PROCESSED_KEYS})
+    _check_filters(dxo)
+    check_meta({key: value for key, value in dxo.meta.items() if key not in _OF_FILTERS})
     steps = dxo.get_meta_prop(MetaKey.NUM_STEPS_CURRENT_ROUND)
     most = task.training.steps
     if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= most:
@@ -53,3 +56,14 @@ def read_contribution(shareable: Shareable, task: Task, digest: str, fl_ctx: FLC
     if not isinstance(scale, float) or not low - _ROUNDING <= scale <= high + _ROUNDING:  # NaN is not
         raise ValueError(f"expected a mean scale of {low:g} to {high:g}, found {scale!r}")
     return Contribution(dxo.data, steps, scale)
+
+
+def _check_filters(dxo: DXO) -> None:
+    """Check what NVFlare's filters at a site write beside an update: their names, and what they changed."""
+    history, changed = (dxo.get_meta_prop(key) for key in _OF_FILTERS)
+    known = history is None or (isinstance(history, list) and len(history) <= _MOST_FILTERS)
+    if not known or not all(isinstance(name, str) and len(name) <= _NAME_LENGTH for name in history or ()):
+        raise ValueError("expected a short list of filters beside the update")
+    known = changed is None or (isinstance(changed, dict) and changed.keys() <= dxo.data.keys())
+    if not known or not all(isinstance(value, bool) for value in (changed or {}).values()):
+        raise ValueError("expected the update's names, and whether they were changed, beside it")
