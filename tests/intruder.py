@@ -7,18 +7,14 @@ import shutil
 import socket
 import ssl
 from contextlib import suppress
-from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import NameOID
-from nvflare.lighter.utils import serialize_pri_key
+from cryptography.hazmat.primitives import serialization
+from nvflare.lighter.utils import serialize_cert, serialize_pri_key
 
+from kit import Authority
 from secure_federation import SecureFederation
-
-Issuer = tuple[rsa.RSAPrivateKey, x509.Name]
 
 
 class Intruder:
@@ -53,30 +49,20 @@ class Intruder:
         return "\n".join(path.read_text(errors="replace") for path in texts if path.is_file())
 
 
-def root_ca(federation: SecureFederation) -> Issuer:
+class FederationAuthority(Authority):
     """The federation's own root CA, from the folder that only the project admin has."""
-    state = json.loads((federation.workspace.kits.parent / "state" / "cert.json").read_text())
-    key = serialization.load_pem_private_key(state["root_pri_key"].encode(), None)
-    assert isinstance(key, rsa.RSAPrivateKey)
-    return key, x509.load_pem_x509_certificate(state["root_cert"].encode()).subject
+
+    def __init__(self, federation: SecureFederation) -> None:
+        state = json.loads((federation.workspace.kits.parent / "state" / "cert.json").read_text())
+        self.key = serialization.load_pem_private_key(state["root_pri_key"].encode(), None)
+        self.certificate = x509.load_pem_x509_certificate(state["root_cert"].encode())
 
 
-def other_ca() -> Issuer:
-    """A root CA that calls itself like the federation's."""
-    return rsa.generate_private_key(65537, 2048), _name("flareseg")
-
-
-def certificate(folder: Path, name: str, issuer: Issuer, days: int = 30) -> tuple[Path, Path]:
-    """Write a client's certificate that ends in so many days, or ended some days ago, and its key."""
-    key = rsa.generate_private_key(65537, 2048)
-    now = datetime.now(timezone.utc)
-    builder = (
-        x509.CertificateBuilder(issuer[1], _name(name), key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=60))
-        .not_valid_after(now + timedelta(days=days))
-    )
+def write_certificate(folder: Path, authority: Authority, days: float = 30) -> tuple[Path, Path]:
+    """Write a certificate in a site's name that ends in so many days, or ended some days ago, and its key."""
+    certificate, key = authority.issue("hospital-c", days)
     paths = folder / "client.crt", folder / "client.key"
-    paths[0].write_bytes(builder.sign(issuer[0], hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+    paths[0].write_bytes(serialize_cert(certificate))
     paths[1].write_bytes(serialize_pri_key(key))
     return paths
 
@@ -97,10 +83,6 @@ def knock(federation: SecureFederation, own: tuple[Path, Path] | None = None, *,
         connection.sendall(b"GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n")
         return connection.recv(1000)
     return b""
-
-
-def _name(common_name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 
 
 def edit(path: Path, old: str, new: str) -> None:

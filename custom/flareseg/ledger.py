@@ -121,7 +121,7 @@ def read(path: Path) -> Iterator[LedgerEntry]:
     """Give the entries in order, checking that each follows the one before.
 
     A line that was changed, inserted or removed breaks the chain at the next line. Lines cut off at the end, and a
-    change of the last line, leave no trace in the file itself: compare number and hash with an earlier reading.
+    change of the last line, leave no trace in the file itself: keep :func:`chain_end`.
 
     Raises:
         DataError: the ledger is missing, damaged, or was changed; names the line.
@@ -145,6 +145,11 @@ def read(path: Path) -> Iterator[LedgerEntry]:
             )
         previous = hashlib.sha256(line).hexdigest()
         yield entry
+
+
+def chain_end(path: Path) -> str:
+    """SHA-256 of the last line: who keeps it can tell later whether the ledger was changed or cut up to there."""
+    return hashlib.sha256(path.read_bytes().splitlines()[-1]).hexdigest()
 
 
 def _parse(line: bytes, path: Path, where: str) -> LedgerEntry:

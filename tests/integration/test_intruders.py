@@ -9,7 +9,8 @@ import pytest
 
 from federation import tiny_changes
 from flareseg.poc.processes import end_processes
-from intruder import Intruder, certificate, edit, knock, other_ca, root_ca
+from intruder import FederationAuthority, Intruder, edit, knock, write_certificate
+from kit import Authority
 from secure_federation import SecureFederation, eventually
 
 pytestmark = pytest.mark.slow
@@ -35,12 +36,12 @@ def refused(secure: SecureFederation, reason: str) -> None:
 
 
 def test_a_certificate_of_another_ca_is_refused(secure: SecureFederation, tmp_path: Path) -> None:
-    assert knock(secure, certificate(tmp_path, "hospital-c", other_ca())) == b""
+    assert knock(secure, write_certificate(tmp_path, Authority())) == b""
     refused(secure, "the certificate is of another CA")
 
 
 def test_a_certificate_past_its_date_is_refused(secure: SecureFederation, tmp_path: Path) -> None:
-    assert knock(secure, certificate(tmp_path, "hospital-c", root_ca(secure), days=-1)) == b""
+    assert knock(secure, write_certificate(tmp_path, FederationAuthority(secure), days=-1)) == b""
     refused(secure, "the certificate is past its date")
 
 

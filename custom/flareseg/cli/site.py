@@ -17,7 +17,7 @@ from flareseg.errors import ExitCode
 from flareseg.flare.site_check.kit import load_kit
 from flareseg.flare.site_check.report import as_dict, is_ready, table
 from flareseg.flare.site_check.run import check_site
-from flareseg.ledger import LEDGER_FILE, read
+from flareseg.ledger import LEDGER_FILE, chain_end, read
 from flareseg.privacy.budget import Budget, spent_epsilon
 from flareseg.privacy.scopes import DifferentialPrivacy, load_scope
 
@@ -59,8 +59,9 @@ def ledger(
     job: Annotated[str, typer.Option(help="Only jobs whose id begins with this.")] = "",
 ) -> None:
     """List what left the site, and check that no line of the ledger was changed."""
-    entries = list(read(kit / LEDGER_FILE))
-    listing = Table(title=str(kit / LEDGER_FILE))
+    path = kit / LEDGER_FILE
+    entries = list(read(path))
+    listing = Table(title=str(path))
     for column in ("No", "Time (UTC)", "Job", "Task", "Round", "Kind", "Bytes", "Norm", "SHA-256"):
         listing.add_column(column, overflow="fold")
     shown = [entry for entry in entries if entry.job.startswith(job)]
@@ -78,8 +79,7 @@ def ledger(
         )
     console.print(listing)
     kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(Counter(entry.kind for entry in shown).items()))
-    last = f", the last with SHA-256 {entries[-1].sha256}" if entries else ""
-    tell(f"{kinds or 'nothing left the site'}; {len(entries)} lines, all in order{last}.")
+    tell(f"{kinds or 'nothing'}; {len(entries)} lines, all in order. The chain ends with {chain_end(path)}.")
 
 
 @app.command(epilog="Example: flareseg site budget --kit hospital-a")

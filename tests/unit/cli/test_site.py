@@ -1,0 +1,46 @@
+"""``flareseg site approve`` and ``flareseg site ledger`` as they are typed."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from federation import REPOSITORY
+from flareseg.bundle import bundle_job
+from flareseg.cli.main import app
+from flareseg.errors import DataError
+from flareseg.ledger import LEDGER_FILE, append
+from kit import Authority, write_kit
+
+
+@pytest.fixture(scope="module")
+def kit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_kit(tmp_path_factory.mktemp("kits") / "hospital-a", Authority())
+
+
+def test_an_approval_is_told_with_its_consequence(kit: Path, tmp_path: Path) -> None:
+    digest = bundle_job(REPOSITORY / "jobs" / "fedavg", tmp_path / "bundle")
+    done = CliRunner().invoke(app, ["site", "approve", str(tmp_path / "bundle"), "--kit", str(kit)])
+    assert done.exit_code == 0, done.output
+    assert (kit / "local" / "approved_jobs" / f"{digest}.json").is_file()
+    assert "and no other" in done.output
+
+
+def test_the_ledger_is_summed_up(kit: Path) -> None:
+    for job, kind in (("aaaa", "WEIGHT_DIFF"), ("aaaa", "METRICS"), ("bbbb", "METRICS")):
+        append(kit / LEDGER_FILE, job=job, task="t", round_number=None, kind=kind, content={})
+    done = CliRunner().invoke(app, ["site", "ledger", "--kit", str(kit)])
+    assert done.exit_code == 0, done.output
+    assert "2 METRICS, 1 WEIGHT_DIFF; 3 lines, all in order." in done.output
+    end = hashlib.sha256((kit / LEDGER_FILE).read_bytes().splitlines()[-1]).hexdigest()
+    assert f"The chain ends with {end}." in done.output
+    done = CliRunner().invoke(app, ["site", "ledger", "--kit", str(kit), "--job", "bb"])
+    assert "1 METRICS; 3 lines" in done.output
+
+
+def test_a_site_without_a_ledger_is_told(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["site", "ledger", "--kit", str(tmp_path)])
+    assert isinstance(done.exception, DataError)
