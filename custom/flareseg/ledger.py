@@ -149,7 +149,7 @@ def read(path: Path) -> Iterator[LedgerEntry]:
 
 def chain_end(path: Path) -> str:
     """SHA-256 of the last line: who keeps it can tell later whether the ledger was changed or cut up to there."""
-    return hashlib.sha256(path.read_bytes().splitlines()[-1]).hexdigest()
+    return hashlib.sha256(b"".join(path.read_bytes().splitlines()[-1:])).hexdigest()
 
 
 def _parse(line: bytes, path: Path, where: str) -> LedgerEntry:
