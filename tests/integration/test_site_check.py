@@ -199,7 +199,7 @@ def test_from_kit_to_ready(secure: SecureFederation) -> None:
     found = json.loads(done.stdout)
     assert found["ready"] is True
     statuses = {check["name"]: check["status"] for check in found["checks"]}
-    for name in ("versions", "startup files", "TLS", "clock", "data", "NVFlare preflight"):
+    for name in ("versions", "startup files", "TLS", "clock", "NVFlare preflight"):
         assert statuses[name] == "ok", found
     secure.start(SITE)
     done = site_check(secure, "--kit", secure.kit(secure.server))

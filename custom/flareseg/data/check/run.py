@@ -35,12 +35,12 @@ class SiteReport:
     cases: list[CaseReport]
 
 
-def quick_check(site: Site, task: Task, path: Path) -> list[Finding]:
+def quick_check(site: Site, task: Task | None, path: Path) -> list[Finding]:
     """Check settings, files, headers and splits; no voxel is read.
 
     Args:
         site: the site's settings.
-        task: the task it is to take part in.
+        task: the task it is to take part in; None checks the data by itself.
         path: the site.yaml, named in messages.
 
     Returns:

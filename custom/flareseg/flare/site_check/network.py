@@ -17,7 +17,7 @@ TIMEOUT_SECONDS = 10.0
 CLOCK_SECONDS = 300
 _HTTP = ("http", "https")
 _DATE = re.compile(rb"^date: *(.+?)\r?$", re.IGNORECASE | re.MULTILINE)
-_HOSTNAME_MISMATCH = 62
+_NAME_MISMATCH = (62, 64)  # OpenSSL's codes for a host name and for an address
 
 
 def check_listening(kit: Kit, running: bool) -> Check:
@@ -115,7 +115,7 @@ def _ask(tls: ssl.SSLSocket, kit: Kit) -> bytes:
 
 
 def _distrusted(kit: Kit, error: ssl.SSLCertVerificationError) -> Check:
-    if error.verify_code == _HOSTNAME_MISMATCH:
+    if error.verify_code in _NAME_MISMATCH:
         return red(
             "TLS",
             f"the server's certificate is not for {kit.host}",

@@ -31,7 +31,7 @@ def check_site(kit: Kit, job: Path | None = None) -> list[Check]:
         site, site_file = check_site_file(kit)
         checks += [*check_network(kit), site_file]
     if site is not None:
-        checks.append(check_data(site))
+        checks.append(check_data(kit, site))
     checks += check_machine(kit, site)
     if job is not None:
         checks += check_job(kit, site, job)

@@ -9,13 +9,17 @@ from typing import Any
 
 from nvflare.utils.job_launcher_utils import get_resource_manager_spec
 
-from flareseg.data.datalist import load_cases
+from flareseg.approval import APPROVED_JOBS, refusal
+from flareseg.data.check.findings import Finding, errors
+from flareseg.data.check.run import quick_check
+from flareseg.data.datalist import list_cases
 from flareseg.errors import FlaresegError
 from flareseg.flare.policy import CLASS_ALLOW_LIST
 from flareseg.flare.site_check.kit import Kit
-from flareseg.flare.site_check.report import Check, green, red
+from flareseg.flare.site_check.report import Check, green, red, yellow
 from flareseg.job import load_job
-from flareseg.site import SITE_FILE, Site, check_site_fits, load_site
+from flareseg.manifest import job_manifest
+from flareseg.site import SITE_FILE, Site, load_site
 from flareseg.task import Task
 
 
@@ -33,13 +37,22 @@ def check_site_file(kit: Kit) -> tuple[Site | None, Check]:
     return site, green(SITE_FILE, f"{site.modality}, labels {', '.join(site.labels)}")
 
 
-def check_data(site: Site) -> Check:
-    """List the site's cases; ``flareseg data check`` looks into them."""
-    try:
-        splits = load_cases(site.data)
-    except FlaresegError as error:
-        return red("data", error.message, error.remedy)
-    return green("data", ", ".join(f"{len(cases)} {split}" for split, cases in splits.items()) + " cases")
+def check_data(kit: Kit, site: Site) -> Check:
+    """Check files, headers and splits of the site's data; ``flareseg data check`` reads every voxel."""
+    splits, _ = list_cases(site.data)
+    counts = ", ".join(f"{len(cases)} {split}" for split, cases in splits.items()) + " cases"
+    return _data("data", counts, quick_check(site, None, kit.local / SITE_FILE))
+
+
+def _data(name: str, well: str, findings: list[Finding]) -> Check:
+    wrong = errors(findings)
+    shown = wrong or findings
+    if not shown:
+        return green(name, well)
+    more = f" ({len(shown) - 1} more: flareseg data check local/site.yaml)" if len(shown) > 1 else ""
+    if wrong:
+        return red(name, wrong[0].message + more, wrong[0].remedy)
+    return yellow(name, f"{well}; {shown[0].message}{more}", shown[0].remedy)
 
 
 def check_job(kit: Kit, site: Site | None, job: Path) -> list[Check]:
@@ -54,16 +67,22 @@ def check_job(kit: Kit, site: Site | None, job: Path) -> list[Check]:
         meta, task = load_job(job)
     except FlaresegError as error:
         return [red("job", error.message, error.remedy)]
-    checks = [_scope(kit, meta), _classes(kit, job, meta), _resources(kit, meta)]
+    checks = [_scope(kit, meta), _classes(kit, job, meta), _resources(kit, meta), _approval(kit, job, meta)]
     return checks if site is None else [*checks, _task(kit, site, task)]
 
 
 def _task(kit: Kit, site: Site, task: Task) -> Check:
-    try:
-        check_site_fits(site, task, kit.local / SITE_FILE)
-    except FlaresegError as error:
-        return red("job: task", error.message, error.remedy)
-    return green("job: task", f"{task.name}: modality and labels fit")
+    return _data("job: data", f"fit the task {task.name}", quick_check(site, task, kit.local / SITE_FILE))
+
+
+def _approval(kit: Kit, job: Path, meta: dict[str, Any]) -> Check:
+    folder = kit.local / APPROVED_JOBS
+    if not folder.is_dir():
+        return green("job: approval", "not asked for: no local/approved_jobs")
+    reason = refusal(folder, meta["name"], job_manifest(job))
+    if reason:
+        return red("job: approval", reason, f"Review {job} and approve it: flareseg site approve {job}")
+    return green("job: approval", "approved")
 
 
 def _scope(kit: Kit, meta: dict[str, Any]) -> Check:

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from nvflare.lighter.utils import sign_folders
 
+from flareseg.approval import approve
+from flareseg.bundle import bundle_job
 from flareseg.errors import SettingsError
 from flareseg.flare.policy import CLASS_ALLOW_LIST, PRIVACY
 from flareseg.flare.site_check.identity import check_identity
@@ -206,10 +208,10 @@ def test_site_yaml_and_data(kit: Kit, tmp_path: Path) -> None:
     site, check = check_site_file(kit)
     assert site is not None
     assert check.status is Status.GREEN
-    assert check_data(site).found == "4 training, 1 validation, 1 testing cases"
+    assert check_data(kit, site).found == "4 training, 1 validation, 1 testing cases"
     for image in (tmp_path / "data" / "images").iterdir():
         image.unlink()
-    assert check_data(site).status is Status.RED
+    assert check_data(kit, site).status is Status.RED
     (kit.local / "site.yaml").write_text("modality: XR")
     site, check = check_site_file(kit)
     assert (site, check.status) == (None, Status.RED)
@@ -261,7 +263,7 @@ GPU = {"hospital-a": {"num_of_gpus": 1, "mem_per_gpu_in_GiB": 40}}
             "mem_per_gpu_in_GiB 40, offered 24",
         ),
         (lambda job: (job / "meta.json").unlink(), {}, "job", "no such file"),
-        (lambda job: None, {}, "job: task", "missing: kidneys"),
+        (lambda job: None, {}, "job: data", "missing: kidneys"),
     ],
     ids=["scope", "no scope", "class", "code", "GPU", "GPU memory", "no meta", "labels"],
 )
@@ -281,12 +283,24 @@ def test_a_job_that_fits_is_green(kit: Kit, tmp_path: Path) -> None:
     def fit(job: Path) -> None:
         edit_meta(job, resource_spec=spec)
         task = job / "app/config/task.yaml"
-        task.write_text(task.read_text().replace("[liver, spleen, kidneys, lesion]", "[liver, spleen, lesion]"))
+        text = task.read_text().replace("[liver, spleen, kidneys, lesion]", "[liver, spleen, lesion]")
+        text = text.replace("[96, 96]", "[16, 16]").replace("[16, 32, 64, 128]", "[4, 8]")
+        task.write_text(text.replace("[3.0, 3.0, null]", "[null, null, null]"))
 
     checks = job_checks(kit, tmp_path, fit, site)
     assert {name: check.status for name, check in checks.items()} == dict.fromkeys(
-        ("job: scope", "job: classes", "job: resources", "job: task"), Status.GREEN
+        ("job: scope", "job: classes", "job: resources", "job: approval", "job: data"), Status.GREEN
     )
+
+
+def test_a_site_that_approves_jobs_is_told_of_one_it_did_not(kit: Kit, tmp_path: Path) -> None:
+    bundle_job(JOB, tmp_path / "bundle")
+    (kit.local / "approved_jobs").mkdir()
+    check = by_name(check_job(kit, None, tmp_path / "bundle"))["job: approval"]
+    assert check.status is Status.RED
+    assert "flareseg site approve" in check.remedy
+    approve(tmp_path / "bundle", kit.folder)
+    assert by_name(check_job(kit, None, tmp_path / "bundle"))["job: approval"].status is Status.GREEN
 
 
 def test_only_red_keeps_a_site_from_joining() -> None:
