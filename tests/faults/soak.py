@@ -12,6 +12,7 @@ from collections import defaultdict
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import psutil
 from rich.console import Console
@@ -27,17 +28,25 @@ from secure_federation import SecureFederation
 FIRST = 10
 WINDOW = 5
 """A value at a round is the median of the samples taken during the five rounds that end there."""
+MIB = 2**20
 MOST_GROWTH = 0.05
 SMALL = ["training.steps=2", "training.batch_size=4", "training.validate_every=25"]
 
 
 @dataclass
 class Sample:
-    """One look at a process; bytes."""
+    """One look at a process; bytes.
+
+    ``own`` (the kernel's ``Anonymous``) is what a process has allocated, the measure of a leak. ``mapped`` is what it
+    maps from files: libraries, and the prepared volumes, of which a site reads more from round to round until it has
+    seen all, or until ``memory_gib`` of its site.yaml; the kernel takes those pages back when it needs them. ``uss``
+    (own to the process) and ``rss`` (all) count both.
+    """
 
     round: int
+    own: int
+    mapped: int
     uss: int
-    pss: int
     rss: int
     threads: int
     files: int
@@ -65,11 +74,19 @@ def look(federation: Embedded, job_id: str, samples: dict[str, list[Sample]], do
             kit = next(part for part in command if str(workspace.poc) in part)
             name = Path(kit).relative_to(workspace.kits).parts[0]
             kind = "job" if job_id in command else "parent"
-            memory = process.memory_full_info()
-            sample = Sample(done, memory.uss, memory.pss, memory.rss, process.num_threads(), process.num_fds())
-        except (psutil.Error, StopIteration, IndexError):
+            memory = kernel_counts(process.pid)
+            own, rss = memory["Anonymous"], memory["Rss"]
+            uss = memory["Private_Clean"] + memory["Private_Dirty"]
+            sample = Sample(done, own, rss - own, uss, rss, process.num_threads(), process.num_fds())
+        except (psutil.Error, OSError, StopIteration, IndexError):
             continue
         samples[f"{name} {kind}"].append(sample)
+
+
+def kernel_counts(pid: int) -> dict[str, int]:
+    """The kernel's account of a process's memory, in bytes."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    return {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines}
 
 
 def watch(federation: Embedded, job_id: str, rounds: int) -> tuple[dict[str, list[Sample]], list[float]]:
@@ -94,17 +111,21 @@ def watch(federation: Embedded, job_id: str, rounds: int) -> tuple[dict[str, lis
     return samples, times
 
 
-def rows(samples: dict[str, list[Sample]], last: int) -> list[dict[str, object]]:
-    """Each process between the first and the last round: USS, and what else grew."""
-    found = []
+def rows(samples: dict[str, list[Sample]], last: int) -> list[dict[str, Any]]:
+    """Each process between the first and the last round."""
+    found: list[dict[str, Any]] = []
     for name, taken in sorted(samples.items()):
-        row: dict[str, object] = {"process": name}
-        for key in ("uss", "pss", "rss", "threads", "files"):
+        row: dict[str, Any] = {"process": name}
+        for key in ("own", "mapped", "uss", "rss", "threads", "files"):
             early, late = (
                 median(getattr(item, key) for item in taken if end - WINDOW < item.round <= end)
                 for end in (FIRST, last)
             )
-            row |= {f"{key}_at_{FIRST}": early, f"{key}_at_{last}": late, f"{key}_growth": late / early - 1}
+            row |= {
+                f"{key}_at_{FIRST}": early,
+                f"{key}_at_{last}": late,
+                f"{key}_growth": late / early - 1 if early else 0.0,
+            }
         found.append(row)
     return found
 
@@ -129,26 +150,20 @@ def main() -> int:
         finally:
             federation.close()
     found = rows(samples, last)
-    table = Table(
-        title=f"{last} rounds, round 10 at {times[9]:.0f} s, round {last} at {times[-1]:.0f} s; MiB, USS decides"
-    )
-    for column in ("Process", "USS 10", f"USS {last}", "growth", "PSS", "RSS", "Threads", "Files"):
+    table = Table(title=f"{last} rounds; round 10 after {times[9]:.0f} s, round {last} after {times[-1]:.0f} s; MiB")
+    for column in ("Process", "own 10", f"own {last}", "growth", "mapped", "USS", "RSS", "Threads", "Files"):
         table.add_column(column, justify="left" if column == "Process" else "right")
     problems = [] if record.status == "complete" else [f"the run ended as {record.status}: {record.reason}"]
     for row in found:
-        grown = row["uss_growth"] > MOST_GROWTH
+        grown = row["own_growth"] > MOST_GROWTH
         counts = [key for key in ("threads", "files") if row[f"{key}_at_{last}"] > row[f"{key}_at_{FIRST}"] * 1.05 + 2]
         problems += [f"{row['process']}: memory"] * grown + [f"{row['process']}: {key}" for key in counts]
-        table.add_row(
-            str(row["process"]),
-            f"{row[f'uss_at_{FIRST}'] / 2**20:.1f}",
-            f"{row[f'uss_at_{last}'] / 2**20:.1f}",
-            f"{'[red]' if grown else ''}{100 * row['uss_growth']:+.1f} %",
-            f"{100 * row['pss_growth']:+.1f} %",
-            f"{100 * row['rss_growth']:+.1f} %",
-            f"{row[f'threads_at_{FIRST}']:.0f} → {row[f'threads_at_{last}']:.0f}",
-            f"{row[f'files_at_{FIRST}']:.0f} → {row[f'files_at_{last}']:.0f}",
-        )
+        own = [f"{row[f'own_at_{number}'] / MIB:.1f}" for number in (FIRST, last)]
+        change = [f"{100 * row[f'{key}_growth']:+.1f} %" for key in ("own", "uss", "rss")]
+        mapped = f"{(row[f'mapped_at_{last}'] - row[f'mapped_at_{FIRST}']) / MIB:+.1f}"
+        counted = [f"{row[f'{key}_at_{FIRST}']:.0f} → {row[f'{key}_at_{last}']:.0f}" for key in ("threads", "files")]
+        red = "[red]" if grown else ""
+        table.add_row(str(row["process"]), *own, red + change[0], mapped, *change[1:], *counted)
     console.print(table)
     console.print("\n".join(problems) or "no growth beyond 5 % in memory, none in threads or open files")
     wanted.output.parent.mkdir(parents=True, exist_ok=True)
