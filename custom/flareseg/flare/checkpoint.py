@@ -51,8 +51,7 @@ class Checkpoint:
         models = {name: dict(model) for name, model in self.models.items()}
         record = self.record.model_dump_json()
         save_tensors(path, {"models": models, "momentum": dict(self.momentum), "norms": self.norms, "record": record})
-        by_age = sorted(path.parent.glob("*.pt"), key=lambda file: file.stat().st_mtime, reverse=True)
-        for file in by_age[KEEP:]:
+        for file in sorted(path.parent.glob("*.pt"), key=_written, reverse=True)[KEEP:]:
             file.unlink(missing_ok=True)
 
     @classmethod
@@ -101,6 +100,13 @@ class Checkpoint:
             raise _refusal(
                 f"Job {mine.job_id} ran with flareseg {theirs}, here is {ours}.", f"Install flareseg {theirs}."
             )
+
+
+def _written(file: Path) -> float:
+    try:
+        return file.stat().st_mtime
+    except FileNotFoundError:  # another job's process has let go of it
+        return 0.0
 
 
 def job_uuid(text: object) -> str:

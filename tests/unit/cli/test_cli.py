@@ -28,6 +28,8 @@ def flareseg(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         (["poc", "run", str(JOBS / "fedavg"), "--set", "training.round=3"], "training.round: unknown key"),
         (["poc", "run", str(JOBS / "fedavg"), "--data", "empty"], "no <site>/site.yaml"),
         (["poc", "submit", str(JOBS / "fedavg")], "project.yml: no such file"),
+        (["job", "resume", "11111111-1111-4111-8111-111111111111", "--kit", "nowhere"], "no admin's startup kit"),
+        (["poc", "resume", "11111111-1111-4111-8111-111111111111"], "project.yml: no such file"),
         (["report", "nowhere"], "nowhere: no such folder"),
         (["compare", str(JOBS / "fedavg"), "--seeds", "a"], "expected whole numbers"),
         (["compare", str(JOBS / "fedavg"), str(JOBS / "fedavg")], "distinct names"),
