@@ -13,6 +13,7 @@ from flareseg.networks import build_network, local_names
 from flareseg.settings import load_settings
 from flareseg.task import Intensity, Task
 
+_STATISTICS = "flareseg.flare.statistics_executor.SiteStatisticsExecutor"
 _EXTRAS = ("launcher_spec", "custom_props", "mandatory_clients")
 _SIDES = {"server": "config_fed_server", "sites": "config_fed_client"}
 
@@ -29,13 +30,16 @@ def review(folder: Path) -> str:
     config = folder / app / "config"
     task_file = config / "task.yaml"
     task = load_settings(Task, task_file) if task_file.is_file() else None
+    statistics = _STATISTICS in dict(_built(_read(config, "sites")))
     lines = [f"# Job {meta['name']}", "", f"Digest of all files: `{manifest_digest(manifest)}`", ""]
-    if task is not None:
+    if task is not None and statistics:
+        lines += _section("What is counted", [f"Nothing is trained. Labels: {', '.join(task.labels)}."])
+    elif task is not None:
         lines += _section("What is trained", _training(task))
         lines += _section("On what", _data(task))
         lines += _section("For how long", _duration(task, meta))
     lines += _section("Privacy scope and resources", _scope(meta))
-    lines += _section("What leaves the site", _leaving(task, config))
+    lines += _section("What leaves the site", _statistics() if statistics else _leaving(task, config))
     lines += _section("Which classes are built", _classes(config))
     code = [path for path in manifest if path.startswith(f"{app}/custom/")]
     lines += _section(
@@ -124,6 +128,18 @@ def _leaving(task: Task | None, config: Path) -> list[str]:
         "each label with the number of volumes they were taken over.",
         "At a failure an error code, and a case id salted anew for each job.",
         "The versions of flareseg and a digest of task.yaml, which must be the same everywhere.",
+        "Never images, labels, file names, paths or case names.",
+    ]
+
+
+def _statistics() -> list[str]:
+    return [
+        "Sums over the site's patients: their number and that of their images, voxels and ml of each label, number and "
+        "mean size of targets, mean intensity; and histograms of these.",
+        "The ends of the sizes' and of MR's intensity ranges, with noise.",
+        "Only what the scope statistics of the site's own local/privacy.json lets pass: nothing on too few patients, no "
+        "histogram with as many bins as patients. Under another scope the site answers nothing.",
+        "At a failure an error code.",
         "Never images, labels, file names, paths or case names.",
     ]
 

@@ -17,7 +17,7 @@ from flareseg.report.page import render, write_text
 PLACE = "flareseg/statistics.json"
 GLOBAL = "Global"
 DIFFERS = 0.3
-"""Share of a histogram that would have to move to make a site like the others of its modality."""
+"""Share of a site's histogram that would have to move to make it like the others of its modality."""
 
 _DATASET = "all"
 
@@ -47,7 +47,7 @@ class SiteFacts:
 
 @dataclass(frozen=True)
 class Difference:
-    """A site whose histogram of a subject is unlike that of the other sites of its modality."""
+    """A site whose histogram of a subject is unlike those of the other sites of its modality, by the median share."""
 
     site: str
     modality: str
@@ -110,9 +110,11 @@ class FederatedStatistics:
             for subject in self.subjects():
                 histograms = self.histograms(modality, subject)
                 for site, own in histograms.items():
-                    others = sum(bins[:, 2] for other, bins in histograms.items() if other != site)
-                    if len(histograms) > 1:
-                        found.append(Difference(site, modality, subject, _distance(own[:, 2], np.asarray(others))))
+                    others = [_distance(own, bins) for other, bins in histograms.items() if other != site]
+                    if others:
+                        # The lower median: one odd site makes itself conspicuous, not all the others.
+                        share = float(np.quantile(others, 0.5, method="lower"))
+                        found.append(Difference(site, modality, subject, share))
         return sorted(
             (item for item in found if item.share >= DIFFERS), key=lambda item: (-item.share, item.site, item.subject)
         )
@@ -193,7 +195,8 @@ def _shares(counts: np.ndarray) -> list[float]:
 
 
 def _distance(own: np.ndarray, others: np.ndarray) -> float:
-    """Total variation distance of two histograms on the same bins, in [0, 1]."""
-    if len(own) != len(others) or not own.sum() or not others.sum():
+    """Total variation distance of two histograms (bins, 3) on the same bins, in [0, 1]."""
+    one, other = own[:, 2], others[:, 2]
+    if one.shape != other.shape or not one.sum() or not other.sum():
         return 0.0
-    return float(np.abs(own / own.sum() - others / others.sum()).sum() / 2)
+    return float(np.abs(one / one.sum() - other / other.sum()).sum() / 2)

@@ -53,6 +53,13 @@ def test_a_site_that_differs_is_named() -> None:
     ]
 
 
+def test_one_odd_site_is_named_alone() -> None:
+    odd = content()
+    odd["CT cases"]["count"]["ct-c"] = {"all": 8}
+    odd["CT intensity"]["histogram"] |= {"ct-b": {"all": histogram(5, 4, 0)}, "ct-c": {"all": histogram(0, 1, 7)}}
+    assert {(item.site, item.subject) for item in FederatedStatistics(odd).differences()} == {("ct-c", "intensity")}
+
+
 def test_the_page(tmp_path: Path) -> None:
     page = write_statistics(FederatedStatistics(content()), tmp_path).read_text()
     assert "2 distributions differ" in page
