@@ -137,8 +137,8 @@ def _statistics() -> list[str]:
         "Sums over the site's patients: their number and that of their images, voxels and ml of each label, number and "
         "mean size of targets, mean intensity; and histograms of these.",
         "The ends of the sizes' and of MR's intensity ranges, with noise.",
-        "Only what the scope statistics of the site's own local/privacy.json lets pass: nothing on too few patients, no "
-        "histogram with as many bins as patients. Under another scope the site answers nothing.",
+        "Only what the scope statistics of the site's own local/privacy.json lets pass: nothing on too few patients, "
+        "no histogram with as many bins as patients. Under another scope the site answers nothing.",
         "At a failure an error code.",
         "Never images, labels, file names, paths or case names.",
     ]
