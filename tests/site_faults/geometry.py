@@ -139,7 +139,7 @@ def resampled_far(site: PlantedSite) -> None:
 
 
 @fault(
-    GeometryFault.SMALLER_THAN_PATCH, "warning", "24 × 14 voxels at the task's spacing, a patch has 16 × 16", quick=True
+    GeometryFault.SMALLER_THAN_PATCH, "warning", "24 × 11 voxels at the task's spacing, a patch has 16 × 16", quick=True
 )
 def smaller_than_patch(site: PlantedSite) -> None:
-    both(site, voxels=lambda array: array[:, 3:17])
+    both(site, voxels=lambda array: array[:, 3:14])

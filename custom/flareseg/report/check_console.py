@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from flareseg.data.check.findings import errors
+from flareseg.data.check.findings import errors, told
 from flareseg.data.check.kinds import Level
 from flareseg.data.check.run import SiteReport
 from flareseg.data.check.summary import Summary
@@ -27,7 +27,7 @@ def findings_text(report: SiteReport, root: str) -> Group:
         items = list(group)
         count = f" ({len(items)})" if len(items) > 1 else ""
         parts.append(Text.assemble((kind.level.value, _STYLES[kind.level]), f" {kind.id}{count}: {kind.meaning}"))
-        rows = [f"{f'{item.case}: ' if item.case else ''}{item.message.replace(root, '')}" for item in items[:_SHOWN]]
+        rows = [told(item, root) for item in items[:_SHOWN]]
         if len(items) > _SHOWN:
             rows.append(f"and {len(items) - _SHOWN} more: --json and --html tell all.")
         parts += [Padding(Text(row), (0, 0, 0, 4)) for row in rows]

@@ -11,7 +11,7 @@ import numpy as np
 from markupsafe import Markup
 
 from flareseg.data.check.case import CaseReport, Voxels
-from flareseg.data.check.findings import Finding, errors
+from flareseg.data.check.findings import Finding, errors, told
 from flareseg.data.check.labels import Annotation
 from flareseg.data.check.run import SiteReport
 from flareseg.data.check.summary import Summary
@@ -40,11 +40,22 @@ def draw_case(voxels: Voxels, window: tuple[float, float] | None) -> CasePicture
     shown = (0.0, 255.0) if len(voxels.image) == 3 else window or (float(low), float(high))
     slices = [
         (number, slice_png(voxels.image[..., number], voxels.spacing, masks[..., number], window=shown, pixels=_PIXELS))
-        for number in informative_slices(masks, masks, _SLICES)
+        for number in _slices(masks)
     ]
     counts, edges = np.histogram(voxels.image, bins=_BINS, range=(float(low), float(max(high, low + 1e-6))))
     name = "Intensities" if window is None else "Intensities; the lines are the task's window"
     return CasePicture(slices, histogram(np.sqrt(counts), edges, name, marks=window or ()))
+
+
+def _slices(masks: np.ndarray) -> list[int]:
+    """The largest slice of each label, rarest first; then those at a quarter and three quarters of what is labelled."""
+    chosen = informative_slices(masks, masks, _SLICES)
+    held = np.flatnonzero(masks.any(axis=(0, 1, 2)))
+    extent = held if len(held) else np.arange(masks.shape[3])
+    for number in (int(extent[len(extent) // 4]), int(extent[len(extent) * 3 // 4])):
+        if len(chosen) < _SLICES and all(abs(number - other) > 1 for other in chosen):
+            chosen.append(number)
+    return sorted(chosen)
 
 
 def histogram(heights: np.ndarray, edges: np.ndarray, name: str, marks: tuple[float, ...] = ()) -> Markup:
@@ -56,7 +67,7 @@ def histogram(heights: np.ndarray, edges: np.ndarray, name: str, marks: tuple[fl
         name: read out, and shown on hovering.
         marks: values marked by a line where they lie within the range.
     """
-    width, height = 200.0, 56.0
+    width, height = 200.0, 120.0
     top, step = max(float(heights.max()), 1e-9), width / len(heights)
     bars = "".join(
         f"M{number * step:.1f} {height}v-{value / top * height:.1f}h{step:.2f}v{value / top * height:.1f}z"
@@ -66,10 +77,14 @@ def histogram(heights: np.ndarray, edges: np.ndarray, name: str, marks: tuple[fl
     low, high = float(edges[0]), float(edges[-1])
     lines = "".join(f"M{(mark - low) / (high - low) * width:.1f} 0v{height}" for mark in marks if low < mark < high)
     return Markup(
-        '<svg class="histogram" viewBox="0 0 200 72" role="img" aria-label="{name}"><title>{name}</title>'
-        '<path d="{bars}" class="bars"/><path d="{lines}" class="marks"/><path d="M0 56h200" class="axis"/>'
-        '<text x="0" y="69">{low}</text><text x="200" y="69" text-anchor="end">{high}</text></svg>'
-    ).format(name=name, bars=bars, lines=lines, low=f"{low:g}" if low else "0", high=f"{high:.4g}")
+        '<svg class="histogram" viewBox="0 0 200 137" role="img" aria-label="{name}"><title>{name}</title>'
+        '<path d="{bars}" class="bars"/><path d="{lines}" class="marks"/><path d="M0 120h200" class="axis"/>'
+        '<text x="0" y="134">{low}</text><text x="200" y="134" text-anchor="end">{high}</text></svg>'
+    ).format(name=name, bars=bars, lines=lines, low=_short(low), high=_short(high))
+
+
+def _short(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def write_check_page(
@@ -87,6 +102,7 @@ def write_check_page(
         "check.html.j2",
         site=site,
         site_file=site_file,
+        title=site_file.parent.parent.name if site_file.parent.name == "local" else site_file.parent.name,
         task=task,
         errors=wrong,
         warnings=len(report.findings) - wrong,
@@ -99,6 +115,7 @@ def write_check_page(
         eta=None if summary.eta is None else _etas(summary.eta.counts),
         cases=sorted((_shown(case, report.findings, numbers[case.name]) for case in report.cases), key=_worst_first),
         root=f"{site.data.root}/",
+        told=lambda finding: told(finding, f"{site.data.root}/"),
     )
     write_text(path, text)
 

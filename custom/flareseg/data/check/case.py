@@ -134,7 +134,7 @@ class CaseCheck:
         findings += read.findings
         digest = _digest(read.image)
         if errors(findings):
-            return CaseReport(split, case.name, findings, image_digest=digest)
+            return CaseReport(split, case.name, findings, image_digest=digest, picture=self._picture(read))
         annotation = Annotation.of(self.site, self.task)
         grey = self.site.modality != "RGB"
         findings += content_faults(case, read.masks, read.image[0], annotation, grey=grey)
@@ -160,8 +160,11 @@ class CaseCheck:
             label_digest=_digest(np.stack(list(read.masks.values()))) if labelled else None,
             values=read.values,
             content=content,
-            picture=self.draw(read, self._window) if self.draw else None,
+            picture=self._picture(read),
         )
+
+    def _picture(self, read: Voxels) -> object:
+        return self.draw(read, self._window) if self.draw and np.isfinite(read.image).all() else None
 
     @property
     def _window(self) -> tuple[float, float] | None:

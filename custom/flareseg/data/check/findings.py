@@ -60,3 +60,9 @@ def in_order(findings: Iterable[Finding]) -> list[Finding]:
 def errors(findings: Iterable[Finding]) -> list[Finding]:
     """Only the errors."""
     return [item for item in findings if item.level is Level.ERROR]
+
+
+def told(finding: Finding, root: str) -> str:
+    """A finding for people who know the data root: case and message, neither said twice."""
+    message = finding.message.replace(root, "")
+    return message if finding.case is None or message.startswith(finding.case) else f"{finding.case}: {message}"

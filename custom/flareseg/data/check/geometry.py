@@ -20,6 +20,7 @@ AFFINE_TOLERANCE_MM = 0.05
 _SMALLEST_MM, _LARGEST_MM = 0.01, 100.0
 _SHEAR = 0.02  # cosine between two axes: about a degree
 _FARTHEST = 3.0
+_FILLED = 0.75  # of a patch: a border of zeros does no harm
 _ODD_SLOPE = 1e6
 _UNITS = {1: "metres", 3: "micrometres"}
 
@@ -116,7 +117,7 @@ def _task_faults(case: Case, image: Nifti1Image, task: Task) -> list[Finding]:
         message = f"{case.image}: the spacing is {_mm(own)}, the task's {_mm(wanted)}: {ratio:.1f} times."
         faults.append(Finding(GeometryFault.RESAMPLED_FAR, message, case.name))
     resampled = np.round(np.array(shape) * own / wanted).astype(int)[: len(task.patch)]
-    if (resampled < np.array(task.patch)).any():
+    if (resampled < _FILLED * np.array(task.patch)).any():
         message = f"{case.image}: {_by(resampled)} voxels at the task's spacing, a patch has {_by(task.patch)}."
         faults.append(Finding(GeometryFault.SMALLER_THAN_PATCH, message, case.name))
     return faults

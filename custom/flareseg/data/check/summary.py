@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from flareseg.data.check.case import CaseReport, Content
+from flareseg.data.check.findings import errors
 from flareseg.data.datalist import SPLITS, SplitName
 from flareseg.task import Task
 
@@ -81,7 +82,8 @@ class Summary:
 
 
 def summarize(reports: Sequence[CaseReport], task: Task | None) -> Summary:
-    """Add up the cases that can be trained on."""
+    """Add up the cases that have no error of their own."""
+    reports = [item for item in reports if not errors(item.findings)]
     splits = {
         split: _split_counts([item.content for item in reports if item.split == split and item.content])
         for split in SPLITS

@@ -83,7 +83,7 @@ def test_the_page_shows_every_case_and_nothing_from_elsewhere(site: PlantedSite,
     assert all(f'<article class="case" id="case-{number}">' in text for number in range(6))
     assert all(source.startswith("data:image/png;base64,") for source in re.findall(r'src="([^"]*)', text))
     assert text.count('class="histogram"') == 5 + 2  # the readable cases, the targets, η
-    assert '<a href="#case-1">images/case-1.nii.gz</a>: images/case-1.nii.gz: holds no bytes.' in text
+    assert '<li>images/case-1.nii.gz: holds no bytes. <a href="#case-1">Show</a></li>' in text
     assert "http" not in text
 
 

@@ -110,6 +110,6 @@ class GeometryFault(Kind):
     SMALLER_THAN_PATCH = (
         W,
         ErrorCode.SHAPE_MISMATCH,
-        "At the task's spacing the image is smaller than a training patch; zeros fill the rest.",
+        "At the task's spacing the image is far smaller than a training patch (three quarters); zeros fill the rest.",
         "Check the header; if the image is right, it can stay.",
     )
