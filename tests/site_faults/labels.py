@@ -156,12 +156,7 @@ def tiny_targets(site: PlantedSite) -> None:
     change(site.label(1), slip)
 
 
-@fault(
-    LabelFault.TARGET_LOST,
-    "warning",
-    "nothing of lesion is left at the task's spacing",
-    also=(GeometryFault.SMALLER_THAN_PATCH,),
-)
+@fault(LabelFault.TARGET_LOST, "warning", "nothing of lesion is left at the task's spacing")
 def target_lost(site: PlantedSite) -> None:
     """A line, one voxel wide, that the coarser grid steps over."""
 

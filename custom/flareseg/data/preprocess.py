@@ -13,6 +13,7 @@ from monai.transforms import Spacing
 from nibabel.affines import voxel_sizes
 from nibabel.spatialimages import SpatialImage
 
+from flareseg.data.check.files import verify_checksum
 from flareseg.data.check.geometry import AFFINE_TOLERANCE_MM
 from flareseg.data.datalist import Case
 from flareseg.data.frames import read_frame
@@ -105,6 +106,7 @@ def _read(path: Path, case: Case) -> SpatialImage:
 
 def _voxels(image: SpatialImage, path: Path, case: Case) -> np.ndarray:
     try:
+        verify_checksum(path)
         return np.asanyarray(image.dataobj)
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise unreadable(path, "NIfTI", case.name, error) from None

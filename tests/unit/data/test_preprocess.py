@@ -102,6 +102,8 @@ def spoiled(folder: Path, fault: str) -> Case:
     case = save(folder, image, label)
     if fault == "cut":
         case.image.write_bytes(case.image.read_bytes()[:2000])
+    if fault == "damaged":
+        case.image.write_bytes(case.image.read_bytes()[:-8] + bytes(4) + case.image.read_bytes()[-4:])
     if fault == "not nifti":
         case.label.write_bytes(b"hello")
     if fault == "gone":
@@ -118,6 +120,7 @@ def spoiled(folder: Path, fault: str) -> Case:
         ("nan", ErrorCode.UNREADABLE_IMAGE, "image.nii.gz: holds NaN"),
         ("fractions", ErrorCode.BAD_LABEL, "label.nii.gz: expected whole numbers"),
         ("cut", ErrorCode.UNREADABLE_IMAGE, "image.nii.gz: cannot be read as NIfTI"),
+        ("damaged", ErrorCode.UNREADABLE_IMAGE, "image.nii.gz: cannot be read as NIfTI .CRC check failed"),
         ("not nifti", ErrorCode.UNREADABLE_IMAGE, "label.nii.gz: cannot be read as NIfTI"),
         ("gone", ErrorCode.UNREADABLE_IMAGE, "image.nii.gz: cannot be read"),
     ],
