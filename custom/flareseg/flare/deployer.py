@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.job_def import JobMetaKey
@@ -54,6 +55,6 @@ class SiteAppDeployer(AppDeployer):
             try:
                 unzip_all_from_bytes(app_data, folder)
                 received = received_manifest(Path(folder), app_name, meta)
-            except (FlaresegError, ValueError) as error:
+            except (FlaresegError, ValueError, BadZipFile) as error:
                 return f"it cannot be read ({type(error).__name__})"
-        return refusal(approved, str(meta.get(JobMetaKey.JOB_NAME, "")), received)
+        return refusal(approved, str(meta.get(JobMetaKey.JOB_NAME, "")), app_name, received)
