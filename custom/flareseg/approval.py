@@ -62,19 +62,23 @@ def approve(bundle: Path, kit: Path) -> Path:
     return path
 
 
-def refusal(folder: Path, name: str, app: str, received: Mapping[str, str]) -> str:
+def refusal(folder: Path, name: str, received: Mapping[str, str], app: str | None = None) -> str:
     """Why a received job is not one of the approved; empty where it is.
 
     Args:
         folder: the site's ``approved_jobs``.
         name: the job's name, to find the approval that was meant.
-        app: the app of the job that the site received.
         received: the manifest of what the site received, see :func:`flareseg.manifest.received_manifest`.
+        app: the one app of the job that it received; None for a whole job.
     """
     approvals = [approval for path in sorted(folder.glob("*.json")) if (approval := _load(path))]
     reasons = []
     for approval in approvals:
-        mine = {path: sha for path, sha in approval.files.items() if path == META or path.startswith(f"{app}/")}
+        mine = {
+            path: sha
+            for path, sha in approval.files.items()
+            if app is None or path == META or path.startswith(f"{app}/")
+        }
         if mine == received:
             return ""
         if approval.name == name:

@@ -39,8 +39,8 @@ def received(bundle: Path) -> dict[str, str]:
 def test_an_approved_job_passes_and_no_other(bundle: Path, kit: Path) -> None:
     path = approve(bundle, kit)
     assert path.parent == kit / "local" / APPROVED_JOBS
-    assert refusal(path.parent, "fedgin-fedgs", "app", received(bundle)) == ""
-    assert refusal(path.parent, "other", "app", {"meta.json": "0"}) == "no job of this name was approved"
+    assert refusal(path.parent, "fedgin-fedgs", received(bundle), "app") == ""
+    assert refusal(path.parent, "other", {"meta.json": "0"}) == "no job of this name was approved"
 
 
 def _edit_meta(bundle: Path, **changes: Any) -> None:
@@ -59,12 +59,13 @@ CHANGES: dict[str, tuple[Callable[[Path], Any], str]] = {
 }
 
 
+@pytest.mark.parametrize("app", ["app", None], ids=["at a site", "a whole job"])
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_job_changed_after_its_approval_is_refused(bundle: Path, kit: Path, change: str) -> None:
+def test_a_job_changed_after_its_approval_is_refused(bundle: Path, kit: Path, change: str, app: str | None) -> None:
     folder = approve(bundle, kit).parent
     spoil, words = CHANGES[change]
     spoil(bundle)
-    reason = refusal(folder, "fedgin-fedgs", "app", received(bundle))
+    reason = refusal(folder, "fedgin-fedgs", received(bundle), app)
     assert reason.startswith("not what was approved: ")
     assert words in reason
     with pytest.raises(SettingsError, match=r"is not what its manifest\.json says"):
@@ -77,14 +78,14 @@ def test_an_approval_that_was_edited_approves_nothing(bundle: Path, kit: Path) -
     content = json.loads(path.read_text())
     content["files"] = received(bundle)
     path.write_text(json.dumps(content))
-    assert refusal(path.parent, "fedgin-fedgs", "app", received(bundle)) == "no job of this name was approved"
+    assert refusal(path.parent, "fedgin-fedgs", received(bundle), "app") == "no job of this name was approved"
 
 
 def test_a_withdrawn_approval_leaves_the_site_closed(bundle: Path, kit: Path) -> None:
     path = approve(bundle, kit)
     path.unlink()
     assert path.parent.is_dir()
-    assert refusal(path.parent, "fedgin-fedgs", "app", received(bundle)) == "no job of this name was approved"
+    assert refusal(path.parent, "fedgin-fedgs", received(bundle), "app") == "no job of this name was approved"
 
 
 def test_only_a_bundle_and_a_site_s_kit_will_do(bundle: Path, kit: Path, tmp_path: Path) -> None:

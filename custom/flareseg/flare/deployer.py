@@ -57,4 +57,4 @@ class SiteAppDeployer(AppDeployer):
                 received = received_manifest(Path(folder), app_name, meta)
             except (FlaresegError, ValueError, BadZipFile) as error:
                 return f"it cannot be read ({type(error).__name__})"
-        return refusal(approved, str(meta.get(JobMetaKey.JOB_NAME, "")), app_name, received)
+        return refusal(approved, str(meta.get(JobMetaKey.JOB_NAME, "")), received, app_name)
