@@ -10,6 +10,7 @@ from typing import Any
 from flareseg.flare.policy import CLASS_ALLOW_LIST
 from flareseg.manifest import job_manifest, manifest_digest
 from flareseg.networks import build_network, local_names
+from flareseg.privacy.scopes import SCOPES
 from flareseg.settings import load_settings
 from flareseg.task import Intensity, Task
 
@@ -103,8 +104,10 @@ def _duration(task: Task, meta: Mapping[str, Any]) -> list[str]:
 
 def _scope(meta: Mapping[str, Any]) -> list[str]:
     asked = meta.get("resource_spec") or {}
+    name = str(meta.get("scope") or "(none named)")
+    meaning = (SCOPES[name].__doc__ or "").partition("\n")[0] if name in SCOPES else "flareseg knows no such scope."
     return [
-        f"Scope `{meta.get('scope') or '(none named)'}`: what it filters stands in the site's own local/privacy.json.",
+        f"Scope `{name}`: {meaning} Its settings are the site's own, in local/privacy.json.",
         "Resources: " + (f"`{json.dumps(asked, sort_keys=True)}`." if asked else "none asked for beyond a process."),
         *(f"Also asked for: {key} `{json.dumps(meta[key])}`." for key in _EXTRAS if key in meta),
     ]

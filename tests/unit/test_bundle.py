@@ -128,6 +128,15 @@ def test_the_review_says_the_settings_and_marks_what_is_foreign(tmp_path: Path, 
     assert "classes of its own" in words
 
 
+def test_the_review_of_statistics_speaks_of_no_training(tmp_path: Path) -> None:
+    bundle_job(JOBS / "data-statistics", tmp_path / "job")
+    words = (tmp_path / "job" / REVIEW).read_text()
+    assert "Scope `statistics`: Counts, sums and histograms over enough patients leave" in words
+    assert "Sums over the site's patients" in words
+    for absent in ("rounds", "shared numbers", "optimiser", "brings code"):
+        assert absent not in words
+
+
 def test_byoc_is_a_copy_without_links(tmp_path: Path) -> None:
     bundle_job(JOBS / "fedavg", tmp_path / "job", byoc=True)
     assert (tmp_path / "job/app/custom/flareseg/flare/executor.py").is_file()
