@@ -27,6 +27,13 @@ def test_arms_differ_only_in_gin_and_fedgs(name: str) -> None:
     assert (task.gin is not None, task.fedgs is not None) == ("fedgin" in name, "fedgs" in name)
 
 
+@pytest.mark.parametrize("name", ["liver-ct-mr", "liver-3d", "polyps"])
+def test_other_jobs_are_configured_as_the_arms_are(name: str) -> None:
+    for file in ("config_fed_server.json", "config_fed_client.json"):
+        assert (JOBS / name / "app/config" / file).read_bytes() == (JOBS / ARMS[-1] / "app/config" / file).read_bytes()
+    assert load_job(JOBS / name)[0] == load_job(JOBS / ARMS[-1])[0] | {"name": name}
+
+
 def test_staging_changes_the_copy_alone(tmp_path: Path) -> None:
     before = (JOBS / "fedavg/app/config/task.yaml").read_bytes()
     staged = stage_job(JOBS / "fedavg", tmp_path / "job", ["training.rounds=3", "training.seed=5"])
