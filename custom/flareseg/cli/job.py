@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
 
 from flareseg.bundle import bundle_job
-from flareseg.cli.console import tell
+from flareseg.cli.console import console, tell
 from flareseg.cli.poc import Changes, Job
+from flareseg.cli.progress import JobProgress, end
 from flareseg.flare.resubmit import resume_job
-from flareseg.flare.session import kit_user, lead_session
+from flareseg.flare.session import download_result, kit_user, lead_session, wait_for_job
 from flareseg.manifest import MANIFEST, REVIEW
+from flareseg.report import load_record, report_facts, summary_table
+from flareseg.report.statistics import load_statistics
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -44,3 +48,26 @@ def resume(
     with lead_session(kit_user(kit), kit) as session:
         new = resume_job(session, job_id)
     tell(f"Job {new} submitted; it resumes {job_id}")
+
+
+@app.command(epilog="Example: flareseg job watch 6a1f4c1e-0e4b-4d2a-9a53-0c6f3f0f7d11 --kit kits/lead@example.org")
+def watch(
+    job_id: Annotated[str, typer.Argument(metavar="JOB_ID", help="Id of the job.")],
+    kit: Annotated[Path, typer.Option(help="Startup kit of who submitted it.")],
+) -> None:
+    """Show how a job goes until it ends, and exit as it ended. Ctrl-C leaves the job running."""
+    with lead_session(kit_user(kit), kit) as session:
+        try:
+            with JobProgress() as show:
+                status = wait_for_job(session, job_id, show)
+        except KeyboardInterrupt:
+            tell(f"Job {job_id} goes on.")
+            raise
+        with TemporaryDirectory(prefix="flareseg-watch-") as folder:
+            result = download_result(session, job_id, status, Path(folder))
+            if load_statistics(result) is not None:
+                end("complete", status)
+            record = load_record(result)
+    facts = report_facts(record)
+    console.print(summary_table(facts))
+    end(facts.status, status)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from flareseg.cli.console import console, tell
-from flareseg.cli.progress import JobProgress
+from flareseg.cli.progress import JobProgress, end
 from flareseg.errors import ExitCode
 from flareseg.poc.processes import processes_of
 from flareseg.poc.run import Outcome, resume, run_job, start_federation, submit, watch_and_download
@@ -43,17 +43,14 @@ def _finish(workspace: PocWorkspace, outcome: Outcome) -> None:
     statistics = load_statistics(result)
     if statistics is not None:
         tell(f"Statistics: {write_statistics(statistics, workspace.folder)}\nResult: {result}")
-        raise typer.Exit(ExitCode.OK if outcome.completed else ExitCode.FAILED)
+        end("complete", outcome.status)
     record = load_record(result)
     links = write_owner_pages(record, result, workspace.kits, workspace.folder / "sites")
     html, facts_file = write_report(record, workspace.folder, links=links)
     facts = report_facts(record)
     console.print(summary_table(facts))
     tell(f"Report: {html}\nFacts:  {facts_file}\nResult: {result}")
-    if not outcome.completed:
-        tell(f"NVFlare says: {outcome.status}")
-    codes = {"complete": ExitCode.OK, "subset": ExitCode.SUBSET}
-    raise typer.Exit(codes.get(facts.status, ExitCode.FAILED) if outcome.completed else ExitCode.FAILED)
+    end(facts.status, outcome.status)
 
 
 @app.command(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
+import typer
 from rich.live import Live
 from rich.table import Table
 
 from flareseg.cli.console import console, tell
+from flareseg.errors import ExitCode
 
 
 class JobProgress:
@@ -51,6 +53,14 @@ class JobProgress:
         if not self._live and phase and phase != self._phase:
             tell(phase)
         self._phase = phase
+
+
+def end(status: str, nvflare_status: str) -> NoReturn:
+    """Exit as a run ended: as its record says, unless NVFlare says that it did not run to its end."""
+    if nvflare_status != "FINISHED:COMPLETED":
+        tell(f"NVFlare says: {nvflare_status}")
+        raise typer.Exit(ExitCode.FAILED)
+    raise typer.Exit({"complete": ExitCode.OK, "subset": ExitCode.SUBSET}.get(status, ExitCode.FAILED))
 
 
 def _time_left(done: int, total: int, progress: dict[str, Any]) -> str:

@@ -13,6 +13,8 @@ from nvflare.lighter.entity import Participant, Project
 from nvflare.lighter.spec import Builder
 
 from flareseg.flare.kit import write_readme, write_sample, write_site_file, write_unit
+from flareseg.flare.logs import LOG_CONFIG, event_logs
+from flareseg.flare.monitoring import monitored
 from flareseg.flare.policy import JOB_COMPONENTS, authorization, privacy
 from flareseg.flare.resources import COMMUNICATION, client_resources, server_resources
 from flareseg.flare.site_check.software import write_versions
@@ -35,11 +37,13 @@ class SitePolicyBuilder(Builder):
     Args:
         sites: folder with ``<site>/site.yaml`` for each client; without it the operator fills in a sample.
         revoked: names of users who may do nothing any more, whatever their certificate says.
+        monitoring: ``host:port`` of a StatsD listener for NVFlare's metrics, as every kit's machine reaches it.
     """
 
-    def __init__(self, sites: str | None = None, revoked: Sequence[str] = ()) -> None:
+    def __init__(self, sites: str | None = None, revoked: Sequence[str] = (), monitoring: str | None = None) -> None:
         self.sites = None if sites is None else Path(sites)
         self.revoked = tuple(revoked)
+        self.monitoring = monitoring
 
     def build(self, project: Project, ctx: ProvisionContext) -> None:
         """Write the files into each kit."""
@@ -60,8 +64,12 @@ class SitePolicyBuilder(Builder):
     ) -> None:
         local = Path(ctx.get_local_dir(participant))
         resources = local / RESOURCES
-        _write_json(resources, change(json.loads(resources.read_text())))
+        content = change(json.loads(resources.read_text()))
+        if self.monitoring is not None:
+            monitored(content, participant.name, self.monitoring)
+        _write_json(resources, content)
         _write_json(local / COMMUNICATION_FILE, COMMUNICATION)
+        _write_json(local / LOG_CONFIG, event_logs(json.loads((local / LOG_CONFIG).read_text())))
         _write_json(local / AUTHORIZATION_FILE, authorization(self.revoked))
         keys = [Path(ctx.get_kit_dir(participant)) / name for name in (SERVER_KEYS, SITE_KEYS)]
         scopes = privacy(keys=any(path.is_file() for path in keys), site=keys[1].is_file())

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from nvflare.fuel.flare_api.api_spec import TargetType
+from nvflare.fuel.flare_api.api_spec import (
+    AuthenticationError,
+    AuthorizationError,
+    JobNotFound,
+    NoConnection,
+    NoReply,
+    SessionClosed,
+    TargetType,
+)
 from nvflare.fuel.flare_api.flare_api import Session, new_secure_session
 
 from flareseg.errors import ErrorCode, FlaresegError, SettingsError
@@ -54,6 +63,25 @@ def kit_user(kit: Path) -> str:
         raise SettingsError(f"{file}: no admin's startup kit.", "Give the folder that holds your startup/.") from None
 
 
+@contextmanager
+def _explained(job_id: str) -> Iterator[None]:
+    """NVFlare's errors about a job as ours."""
+    try:
+        yield
+    except JobNotFound:
+        raise SettingsError(
+            f"The server knows no job {job_id}.", "Copy the job's id from where it was shown."
+        ) from None
+    except AuthorizationError:
+        raise SettingsError(f"This kit's user may not do that with job {job_id}.", "Ask who submitted it.") from None
+    except (AuthenticationError, NoConnection, NoReply, SessionClosed) as error:
+        raise FlaresegError(
+            f"The server does not answer any more ({type(error).__name__}: {error}).",
+            f"Job {job_id} may go on: look again once the server can be reached.",
+            code=ErrorCode.INTERNAL,
+        ) from None
+
+
 def wait_for_job(
     session: Session, job_id: str, show: Callable[[str, dict[str, Any] | None], None], interval: float = 1.0
 ) -> str:
@@ -67,10 +95,14 @@ def wait_for_job(
 
     Returns:
         NVFlare's status, such as ``FINISHED:COMPLETED``.
+
+    Raises:
+        FlaresegError: there is no such job, the user may not look at it, or the server does not answer.
     """
     heard, asked = False, 0.0
     while True:
-        status = str(session.get_job_status(job_id))
+        with _explained(job_id):
+            status = str(session.get_job_status(job_id))
         progress = None
         # A job's server process that is still starting answers with an error that fills its log: ask it rarely.
         if status == "RUNNING" and (heard or time.monotonic() - asked > _PATIENCE_SECONDS):
@@ -93,3 +125,29 @@ def job_progress(session: Session, job_id: str) -> dict[str, Any] | None:
         if isinstance(groups, dict) and "flareseg" in groups:
             return dict(groups["flareseg"])
     return None
+
+
+def download_result(session: Session, job_id: str, status: str, destination: Path) -> Path:
+    """Download the result of a job that has ended.
+
+    Args:
+        session: the session of who submitted it.
+        job_id: id of the job.
+        status: how NVFlare says it ended.
+        destination: folder in which the result becomes a folder of the job's id, in place of an earlier one.
+
+    Raises:
+        FlaresegError: the job ended before it ran, the user may not have it, or the server does not answer.
+    """
+    shutil.rmtree(destination / job_id, ignore_errors=True)
+    destination.mkdir(parents=True, exist_ok=True)
+    with _explained(job_id):
+        result = Path(session.download_job_result(job_id, str(destination)))
+        if any(result.rglob("flareseg/*.json")):
+            return result
+        details = [str(line) for line in session.get_job_meta(job_id).get("job_deploy_detail") or []]
+    raise FlaresegError(
+        f"Job {job_id} ended as {status} before it ran ({'; '.join(details) or 'no detail'}).",
+        "See log.txt of the server's kit, and of the sites'.",
+        code=ErrorCode.INTERNAL,
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,9 +11,9 @@ from typing import Any
 from flareseg.data.phantom.sites import write_sites
 from flareseg.errors import SettingsError
 from flareseg.flare.resubmit import resume_job
-from flareseg.flare.session import lead_session, wait_for_job
+from flareseg.flare.session import download_result, lead_session, wait_for_job
 from flareseg.job import load_job, stage_job
-from flareseg.poc.workspace import PocError, PocWorkspace
+from flareseg.poc.workspace import PocWorkspace
 
 Show = Callable[[str, dict[str, Any] | None], None]
 
@@ -111,31 +110,17 @@ class Outcome:
     status: str
     result: Path
 
-    @property
-    def completed(self) -> bool:
-        """NVFlare says that the job ran to its end."""
-        return self.status == "FINISHED:COMPLETED"
-
 
 def watch_and_download(workspace: PocWorkspace, job_id: str, show: Show) -> Outcome:
     """Wait for a job and download its result.
 
     Raises:
-        PocError: the job ended before it ran; the error gives NVFlare's reason.
+        FlaresegError: the job ended before it ran; the error gives NVFlare's reason.
     """
     user, kit = workspace.lead_kit
     with lead_session(user, kit) as session:
         status = wait_for_job(session, job_id, show)
-        destination = workspace.folder / "result"
-        shutil.rmtree(destination / job_id, ignore_errors=True)
-        destination.mkdir(parents=True, exist_ok=True)
-        result = Path(session.download_job_result(job_id, str(destination)))
-        if not any(result.rglob("flareseg/*.json")):
-            details = [str(line) for line in session.get_job_meta(job_id).get("job_deploy_detail") or []]
-            raise PocError(
-                f"Job {job_id} ended as {status} before it ran ({'; '.join(details) or 'no detail'}).",
-                f"See {workspace.kits / workspace.participants('server')[0] / 'log.txt'} and the logs of the sites.",
-            )
+        result = download_result(session, job_id, status, workspace.folder / "result")
         return Outcome(status, result)
 
 
