@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -17,7 +16,7 @@ from nvflare.fuel.flare_api.flare_api import Session
 
 from federation import REPOSITORY, Federation
 from flareseg.flare.session import lead_session
-from flareseg.poc.processes import end_processes, free_port, processes_of
+from flareseg.poc.processes import end_processes, free_port, port_answers, processes_of
 from flareseg.poc.workspace import PocWorkspace
 from tiny import write_tiny_site
 
@@ -32,13 +31,6 @@ def eventually(condition: Callable[[], object], what: str, patience: float = PAT
     while not condition():
         assert time.monotonic() < deadline, f"after {patience:.0f} s: not {what}"
         time.sleep(0.3)
-
-
-def listens(port: int) -> bool:
-    """Whether something accepts connections on a port of this machine."""
-    with socket.socket() as probe:
-        probe.settimeout(2)
-        return probe.connect_ex(("localhost", port)) == 0
 
 
 class ProvisionedWorkspace(PocWorkspace):
@@ -140,7 +132,7 @@ class SecureFederation(Federation):
         started = names or (self.server, *self.site_names)
         if self.server in started:
             self.workspace.start_kit(self.kit(self.server))
-            eventually(lambda: listens(self.workspace.port), "listening: the server")
+            eventually(lambda: port_answers(self.workspace.port), "listening: the server")
         for name in started:
             if name != self.server:
                 self.workspace.start_kit(self.kit(name))

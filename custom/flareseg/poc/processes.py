@@ -94,6 +94,13 @@ def port_is_free(port: int) -> bool:
     return True
 
 
+def port_answers(port: int) -> bool:
+    """Whether somebody accepts connections on the port of this machine."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.settimeout(2)
+        return probe.connect_ex(("localhost", port)) == 0
+
+
 def port_owner(port: int) -> str:
     """Who listens on a port, as ``name (pid N)``; ``another process`` where the system does not tell."""
     try:

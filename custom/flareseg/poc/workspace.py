@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,13 @@ from typing import Any
 import yaml
 
 from flareseg.errors import ErrorCode, FlaresegError, SettingsError
-from flareseg.poc.processes import choose_ports, end_processes, processes_of, uninterrupted
+from flareseg.flare.session import lead_session
+from flareseg.poc.processes import choose_ports, end_processes, port_answers, processes_of, uninterrupted
 from flareseg.settings import read_yaml
 
 _BUILDER = "flareseg.flare.builder.SitePolicyBuilder"
 _KEYS = "nvflare.lighter.impl.he.HEBuilder"  # for jobs that encrypt, where the extra is installed
+_START_SECONDS = 300.0
 _MARK = ".flareseg-workspace"
 
 
@@ -142,11 +145,40 @@ class PocWorkspace:
             PocError: NVFlare could not start them; nothing of this workspace is left running.
         """
         try:
-            self._nvflare("start")
+            self._nvflare("start", "--no-wait")
+            self._wait_for_sites()
         except BaseException:  # an interruption too
             with uninterrupted():
                 end_processes(self.poc, patience=0)
             raise
+
+    def _wait_for_sites(self) -> None:
+        """Wait until the lead sees every site.
+
+        NVFlare's own wait gives each connection one second, which a busy machine does not make.
+        """
+        (server,) = (item for item in self.project["participants"] if item["type"] == "server")
+        wanted, seen = set(self.participants("client")), set[str]()
+        user, kit = self.lead_kit
+        reason, deadline = "", time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline:
+            time.sleep(0.5)
+            if not any(port_answers(server[key]) for key in ("fed_learn_port", "admin_port")):
+                continue
+            try:
+                with lead_session(user, kit) as session:
+                    while not wanted <= seen and time.monotonic() < deadline:
+                        seen = {client.name for client in session.get_connected_client_list()}
+                        time.sleep(0.2)
+            except Exception as error:  # whatever NVFlare makes of a server that is still starting
+                reason = f"; the last answer was {type(error).__name__}: {error}"
+                continue
+            if wanted <= seen:
+                return
+        raise PocError(
+            f"{', '.join(sorted(wanted - seen))}: not connected after {_START_SECONDS:.0f} s{reason}.",
+            f"See log.txt of each participant below {self.kits}.",
+        )
 
     def stop(self) -> list[int]:
         """Stop server and sites, and wait until no process of this workspace is left.
