@@ -93,8 +93,9 @@ def slow(ward: Ward) -> list[Finding]:
     """A site is slower than the others wait for it."""
     finding = Finding("site slower than wait_after_min")
     site = "hospital-a"
-    job = ward.submit(settings(rounds=LONGER, aggregation=PATIENCE))
+    job = ward.submit(settings(rounds=LONGER, steps=150, aggregation=PATIENCE))
     ward.wait_for_round(job, 1)
+    ward.wait_until_busy(job, site)
     watch = Stopwatch()
     with ward.frozen(site, job):
         done = ward.rounds_done(job)

@@ -83,6 +83,17 @@ class Ward(SecureFederation):
         """Wait until the server's process of a running job has logged a text."""
         eventually(lambda: text in self.job_log(job_id), f"in the log of {job_id}: {text}")
 
+    def wait_until_busy(self, job_id: str, name: str) -> None:
+        """Wait until a site has been sent work of which the server has no result yet."""
+        deadline = time.monotonic() + 240
+        while True:
+            log = self.job_log(job_id)
+            sent = log.count(f"return task to client.  client_name: {name} ")
+            if sent > log.count(f"got result from client {name} "):
+                return
+            assert time.monotonic() < deadline, f"{name} is never busy"
+            time.sleep(0.02)
+
     def job_processes(self, name: str, job_id: str) -> list[psutil.Process]:
         """A participant's process of one job."""
         with suppress(psutil.Error):
