@@ -106,7 +106,7 @@ def slow(ward: Ward) -> list[Finding]:
     missed = [item.round for item in record.rounds if site not in item.accepted]
     assert late, "its result did not come late"
     assert record.rounds[-1].accepted == ALL, "the site did not come back"
-    finding.happened = f"missing in rounds {', '.join(map(str, missed))}, its late result refused, then in again"
+    finding.happened = f"missing in rounds {', '.join(map(str, missed))}, said to be late, then in again"
     return [finding]
 
 

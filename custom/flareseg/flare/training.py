@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from nvflare.apis.client import Client
 from nvflare.apis.controller_spec import ClientTask
 from nvflare.apis.fl_constant import FLContextKey, ReturnCode
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.job_def import JobMetaKey
 from nvflare.apis.shareable import Shareable
+from nvflare.apis.wf_comm_spec import WFCommSpec
 from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.app_event_type import AppEventType
 from nvflare.app_common.workflows.scatter_and_gather import ScatterAndGather
@@ -64,6 +67,26 @@ class SegmentationTraining(ScatterAndGather):
         self.recorder_id = recorder_id
         self.checkpoints_id = checkpoints_id
         self._recorder: RunRecorder
+        self._unanswered: dict[str, tuple[str, int]] = {}  # client task id to site and round
+
+    def set_communicator(self, communicator: WFCommSpec) -> None:
+        """Have a site's question whether its work is still wanted come by here.
+
+        NVFlare's client asks before it sends a result, and sends none that is too late: it is here that a slow site is
+        told from one that is gone.
+        """
+        super().set_communicator(communicator)
+        ask = communicator.process_task_check
+
+        def check(task_id: str, fl_ctx: FLContext) -> Any:
+            wanted = ask(task_id=task_id, fl_ctx=fl_ctx)
+            if wanted is None and task_id in self._unanswered:
+                site, round_number = self._unanswered.pop(task_id)
+                self.log_warning(fl_ctx, f"site {site} is too late for round {round_number}")
+                self._recorder.came_late(site, round_number)
+            return wanted
+
+        communicator.process_task_check = check
 
     def start_controller(self, fl_ctx: FLContext) -> None:
         """Read task.yaml and meta.json, go on from an earlier job's checkpoint where one is named, then start."""
@@ -99,6 +122,7 @@ class SegmentationTraining(ScatterAndGather):
     def _prepare_train_task_data(self, client_task: ClientTask, fl_ctx: FLContext) -> None:
         stamp(client_task.task.data, self._recorder.record)
         self._recorder.sent(client_task.client.name)
+        self._unanswered[client_task.id] = client_task.client.name, int(self._current_round)
         super()._prepare_train_task_data(client_task, fl_ctx)
 
     def _process_train_result(self, client_task: ClientTask, fl_ctx: FLContext) -> None:
@@ -107,6 +131,7 @@ class SegmentationTraining(ScatterAndGather):
         ScatterAndGather counts responses: a site that fails at once would start the patience clock for the others.
         """
         site, task = client_task.client.name, client_task.task
+        self._unanswered.pop(client_task.id, None)
         super()._process_train_result(client_task, fl_ctx)
         if not self._recorder.was_accepted(site):
             wanted = task.props[_MIN_RESPONSES] + 1

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from nvflare.apis.fl_constant import FLContextKey
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.job_launcher_spec import JobReturnCode
+from nvflare.apis.wf_comm_spec import WFCommSpec
 
 from flareseg.errors import ErrorCode, FlaresegError
 from flareseg.flare.aggregator import plain
@@ -18,6 +20,7 @@ from flareseg.flare.messages import ScoreMessage, ScoresMessage
 from flareseg.flare.recorder import RunRecorder, named_sites
 from flareseg.flare.selector import site_dice, site_small_dice
 from flareseg.flare.site_privacy import scope_in_force
+from flareseg.flare.training import SegmentationTraining
 
 
 def scores(mean: float | None, small: float | None = None) -> ScoresMessage:
@@ -96,3 +99,21 @@ def test_a_case_id_is_salted_for_each_job() -> None:
     told = [SegmentationExecutor()._failure(error, FLContext()).get_header("flareseg.error")["case"] for _ in range(2)]
     assert told[0] != told[1]
     assert all(len(case) == 10 for case in told)
+
+
+def test_a_site_that_asks_for_a_round_that_is_over_is_late_in_it() -> None:
+    class Communicator(WFCommSpec):
+        def process_task_check(self, task_id: str, fl_ctx: FLContext) -> str | None:
+            return "wanted" if task_id == "open" else None
+
+    late: list[tuple[str, int]] = []
+    training, communicator, fl_ctx = SegmentationTraining(), Communicator(), FLContext()
+    training.log_warning = lambda *arguments: None  # type: ignore[method-assign]
+    training._recorder = SimpleNamespace(came_late=lambda *site_and_round: late.append(site_and_round))  # type: ignore[assignment]
+    training.set_communicator(communicator)
+    training._unanswered = {"open": ("a", 3), "over": ("b", 2)}
+    assert communicator.process_task_check(task_id="open", fl_ctx=fl_ctx) == "wanted"
+    for _ in range(2):
+        assert communicator.process_task_check(task_id="over", fl_ctx=fl_ctx) is None
+    assert communicator.process_task_check(task_id="of another job", fl_ctx=fl_ctx) is None
+    assert late == [("b", 2)]
