@@ -85,7 +85,7 @@ def load_kit(folder: Path) -> Kit:
         (server, *_) = content["servers"]
         service = server["service"]
         host, _, port = str(service["target"]).rpartition(":")
-        name = str(server["identity"] if is_server else content["client"]["fqsn"])
+        name = str(server["admin_server"] if is_server else content["client"]["fqsn"])
         return Kit(folder, is_server, name, host, int(port), str(service.get("scheme", "grpc")))
     except (KeyError, TypeError, ValueError) as error:
         raise SettingsError(
