@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def save(path: Path, array: np.ndarray, affine: np.ndarray = AFFINE) -> None:
 
 
 def save_pair(image: Path, label: Path, values: np.ndarray) -> None:
-    rng = np.random.default_rng(len(str(label)))
+    rng = np.random.default_rng(zlib.crc32(str(label).encode()))  # no two images alike
     save(image, (values * 50.0 + rng.normal(0, 10, values.shape)).astype(np.int16))
     save(label, values)
 
@@ -96,7 +97,7 @@ def write_totalsegmentator(root: Path, ct: int = 3, mr: int = 3) -> Path:
         if number >= ct:
             kind, organs = ("mri", ["kidney_left", "kidney_right", "liver"])
         label = label_of(range(1, 5))
-        save(folder / f"{kind}.nii.gz", (label * 40).astype(np.int16))
+        save(folder / f"{kind}.nii.gz", (label * 40 + number).astype(np.int16))
         for value, organ in enumerate(organs, start=1):
             save(folder / "segmentations" / f"{organ}.nii.gz", (label == value).astype(np.uint8))
     return root
@@ -213,12 +214,19 @@ def chaos_label() -> np.ndarray:
     return label
 
 
+def own_corner(number: int) -> np.ndarray:
+    """A voxel of air that differs from patient to patient: the same image twice would be one patient's."""
+    corner = np.zeros(SHAPE, dtype=np.uint16)
+    corner[0, 0, 0] = number
+    return corner
+
+
 def write_chaos(root: Path, ct: int = 3, mr: int = 2) -> Path:
     """Train_Sets with CT and MR folders, whose patient numbers say nothing across modalities."""
     label = chaos_label()
     for number in range(1, ct + 1):
         folder = root / "Train_Sets" / "CT" / str(number)
-        write_series(folder / "DICOM_anon", 1000 + 60 * label.astype(np.uint16))
+        write_series(folder / "DICOM_anon", 1000 + 60 * label.astype(np.uint16) + own_corner(number))
         write_masks(folder / "Ground", (label == 1).astype(np.uint8) * 255, lambda n: f"liver_GT_{n:03d}.png")
     for number in range(1, mr + 1):
         for sequence, echoes in (("T1DUAL", ("InPhase", "OutPhase")), ("T2SPIR", ("",))):
@@ -226,7 +234,7 @@ def write_chaos(root: Path, ct: int = 3, mr: int = 2) -> Path:
             for echo in echoes:
                 write_series(
                     folder / "DICOM_anon" / echo,
-                    100 + 60 * label.astype(np.uint16),
+                    100 + 60 * label.astype(np.uint16) + own_corner(number),
                     modality="MR",
                     intercept=0.0,
                     name=lambda n: f"IMG-0004-{n + 1:05d}.dcm",

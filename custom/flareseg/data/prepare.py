@@ -16,6 +16,7 @@ from flareseg.data.layouts.source import Given, OrganFiles, Source, SourceCase
 from flareseg.data.lesion_size import lesion_size
 from flareseg.data.made import Made, state_of
 from flareseg.data.prepared_site import PreparedCase, PreparedSite, write_site
+from flareseg.data.same_files import same_files
 from flareseg.data.splits import SplitPlan, split_patients
 from flareseg.data.subset import Subset
 from flareseg.errors import DataError, ErrorCode, SettingsError
@@ -93,7 +94,7 @@ def prepare(order: Order, progress: Progress) -> list[PreparedSite]:
             progress(number, len(cases))
     finally:
         made.save()
-    splits = _divide(prepared, order)
+    splits = _divide(_one_patient(prepared), order)
     return [write_site(folders[site], source, splits[site], labels[site], order.window) for site in sites]
 
 
@@ -173,6 +174,16 @@ def _measured(case: PreparedCase, lesions: tuple[int, ...], made: Made) -> Prepa
         size = lesion_size(Case(case.name, case.image, case.label), lesions)
         made.put(f"lesion {case.name}", state, size)
     return replace(case, lesion=float(size))
+
+
+def _one_patient(cases: Sequence[PreparedCase]) -> list[PreparedCase]:
+    """Cases whose images are the same file twice stay together: public sets hold such, under names of their own."""
+    patients = {case.patient: case.patient for case in cases}
+    of_image = {case.image: case.patient for case in cases}
+    for group in same_files(of_image):
+        first, *others = (patients[of_image[path]] for path in group)
+        patients = {patient: first if now in others else now for patient, now in patients.items()}
+    return [replace(case, patient=patients[case.patient]) for case in cases]
 
 
 def _divide(cases: Sequence[PreparedCase], order: Order) -> dict[str, dict[SplitName, list[PreparedCase]]]:

@@ -137,7 +137,7 @@ def test_chaos_masks_lie_on_the_organs(tmp_path: Path, wide_task: Task) -> None:
 def test_a_patient_is_in_one_split_also_across_modalities(tmp_path: Path) -> None:
     source = write_totalsegmentator(tmp_path / "source", ct=0, mr=12)
     for number in range(0, 12, 2):
-        save(source / f"s{number:04d}" / "ct.nii.gz", label_of([1, 2, 3]))
+        save(source / f"s{number:04d}" / "ct.nii.gz", label_of([1, 2, 3]) + np.uint8(number))
     ct, mr = run(order_for("totalsegmentator", source, tmp_path / "dest"))
     where: dict[str, set[str]] = {}
     for site in (ct, mr):
@@ -154,6 +154,17 @@ def test_studies_of_a_patient_stay_together(tmp_path: Path) -> None:
     (site,) = run(order_for("patterns", source, tmp_path / "dest", patients=r"^(p\d+)_"))
     by_split = {split: {case.patient for case in cases} for split, cases in load_cases(site.data).items()}
     assert sum(map(len, by_split.values())) == len(set.union(*by_split.values())) == 6
+
+
+def test_the_same_image_under_two_names_is_one_patient(tmp_path: Path) -> None:
+    """PolypGen's C2 and C5 hold such frames: drawn apart they would be in training and in testing."""
+    source = write_lits(tmp_path / "source", count=6)
+    volumes = sorted(source.rglob("volume-*.nii*"))
+    volumes[4].write_bytes(volumes[1].read_bytes())
+    (site,) = run(order_for("lits", source, tmp_path / "dest"))
+    patients = {case.image: case.patient for case in all_cases(site)}
+    assert patients[volumes[4]] == patients[volumes[1]]
+    assert len(set(patients.values())) == 5
 
 
 def test_lesions_are_spread_over_the_splits(tmp_path: Path) -> None:
