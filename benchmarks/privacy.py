@@ -29,7 +29,7 @@ from flareseg.poc.workspace import PocWorkspace
 from flareseg.report import load_record, report_facts
 
 OUTPUT = REPOSITORY / "build" / "privacy"
-ROUNDS, STEPS = 12, 20
+ROUNDS, STEPS = 10, 15
 EPSILON, DELTA = 8.0, 1e-5
 
 
