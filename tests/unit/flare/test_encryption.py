@@ -27,7 +27,8 @@ from flareseg.flare.encryption import EncryptedAggregator
 from flareseg.flare.keys import Header, Prop
 from flareseg.flare.persistor import SegmentationModelPersistor
 from flareseg.flare.policy import privacy
-from flareseg.flare.state import payload_bytes, to_numpy, to_torch_like
+from flareseg.flare.state import payload_bytes, to_numpy, to_torch, to_torch_like
+from flareseg.ledger import Digest
 from flareseg.networks import initial_state
 from flareseg.task import Task
 
@@ -121,6 +122,28 @@ def test_the_mean_is_that_of_plain_updates_and_a_kept_model_opens_with_a_site_s_
     for name, value in server.state.items():
         mean = (3 * server.update("a")[name].astype(np.float64) + server.update("b")[name]) / 4
         assert np.allclose(opened[name].numpy(), value + mean, atol=1e-6)
+
+
+def test_a_checkpoint_holds_ciphertexts_and_gives_them_back(server: Server) -> None:
+    for site in STEPS:
+        server.accept(site, server.contribution(site))
+    fl_ctx = server.context("a")
+    model = server.generator.shareable_to_learnable(server.aggregator.aggregate(fl_ctx), fl_ctx)
+    persistor = SegmentationModelPersistor()
+    persistor.save_model(model, fl_ctx)
+    kept = persistor.get_model("last", fl_ctx)[ModelLearnableKey.WEIGHTS]
+    checkpoint = to_torch(model[ModelLearnableKey.WEIGHTS])  # as CheckpointKeeper does after each round
+    persistor.write("last", to_numpy(checkpoint), 1, fl_ctx)
+    assert persistor.get_model("last", fl_ctx)[ModelLearnableKey.WEIGHTS] == kept
+    assert persistor.load_model(fl_ctx)[ModelLearnableKey.META][MetaKey.PROCESSED_ALGORITHM] == "CKKS"
+    assert {type(value) for value in kept.values()} == {bytes}
+
+
+def test_the_ledger_knows_a_ciphertext_from_another(server: Server) -> None:
+    one, other = (from_shareable(server.contribution("a")).data for _ in range(2))
+    entries = [Digest(one), Digest(one), Digest(other)]
+    assert entries[0].sha256 == entries[1].sha256 != entries[2].sha256
+    assert entries[0].size >= payload_bytes(one)
 
 
 def test_a_plain_update_is_refused(server: Server) -> None:
