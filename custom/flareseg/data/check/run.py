@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -112,7 +113,7 @@ def _all(check: CaseCheck, listed: list[tuple[SplitName, Case]], workers: int) -
     if workers < 2:
         yield from ((number, check.full(*item)) for number, item in enumerate(listed))
         return
-    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_one_thread)
+    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_as_worker)
     try:
         futures = {pool.submit(check.full, *item): number for number, item in enumerate(listed)}
         for future in as_completed(futures):
@@ -127,6 +128,7 @@ def _all(check: CaseCheck, listed: list[tuple[SplitName, Case]], workers: int) -
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _one_thread() -> None:
-    """As many processes as cores: each has one."""
+def _as_worker() -> None:
+    """As many processes as cores: each has one thread. An interrupt from the keyboard is the parent's to answer."""
     os.environ["OMP_NUM_THREADS"] = "1"
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -85,6 +91,30 @@ def test_the_page_shows_every_case_and_nothing_from_elsewhere(site: PlantedSite,
     assert text.count('class="histogram"') == 5 + 2  # the readable cases, the targets, η
     assert '<li>images/case-1.nii.gz: holds no bytes. <a href="#case-1">Show</a></li>' in text
     assert "http" not in text
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="on one core the command starts no other process")
+def test_an_interrupt_ends_all_processes_without_a_trace(site: PlantedSite) -> None:
+    """As Ctrl-C does: the signal reaches the command and its workers alike."""
+    site.datalist["training"] = [site.entry(number % 4) for number in range(400)]
+    site.save()
+    command = [str(Path(sys.executable).parent / "flareseg"), "data", "check", str(site.file)]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    watched = psutil.Process(process.pid)
+    deadline = time.monotonic() + 120
+    # The resource tracker and, of two cores, at least one worker that has come as far as reading.
+    while not any(child.cpu_times().user > 1 for child in watched.children()):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.1)
+    children = watched.children(recursive=True)
+    os.killpg(process.pid, signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "Traceback" not in stdout + stderr
+    assert psutil.wait_procs(children, timeout=60)[1] == []
 
 
 def test_a_page_of_nothing(site: PlantedSite, tmp_path: Path) -> None:
