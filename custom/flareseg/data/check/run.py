@@ -5,9 +5,11 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,9 +115,10 @@ def _all(check: CaseCheck, listed: list[tuple[SplitName, Case]], workers: int) -
     if workers < 2:
         yield from ((number, check.full(*item)) for number, item in enumerate(listed))
         return
-    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_as_worker)
+    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_one_thread)
     try:
-        futures = {pool.submit(check.full, *item): number for number, item in enumerate(listed)}
+        with _interrupts_ignored():  # processes start here and inherit it: an interrupt is the parent's to answer
+            futures = {pool.submit(check.full, *item): number for number, item in enumerate(listed)}
         for future in as_completed(futures):
             yield futures[future], future.result()
     except BrokenProcessPool:
@@ -128,7 +131,18 @@ def _all(check: CaseCheck, listed: list[tuple[SplitName, Case]], workers: int) -
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _as_worker() -> None:
-    """As many processes as cores: each has one thread. An interrupt from the keyboard is the parent's to answer."""
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # signals are the main thread's
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _one_thread() -> None:
+    """As many processes as cores: each has one."""
     os.environ["OMP_NUM_THREADS"] = "1"
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

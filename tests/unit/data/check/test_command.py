@@ -94,6 +94,7 @@ def test_the_page_shows_every_case_and_nothing_from_elsewhere(site: PlantedSite,
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="on one core the command starts no other process")
+@pytest.mark.slow
 def test_an_interrupt_ends_all_processes_without_a_trace(site: PlantedSite) -> None:
     """As Ctrl-C does: the signal reaches the command and its workers alike."""
     site.datalist["training"] = [site.entry(number % 4) for number in range(400)]
