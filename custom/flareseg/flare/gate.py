@@ -14,6 +14,7 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import ReservedHeaderKey, Shareable
 from nvflare.fuel.f3.cellnet.defs import MessageHeaderKey
 from nvflare.fuel.f3.cellnet.defs import ReturnCode as CellReturnCode
+from nvflare.fuel.f3.cellnet.fqcn import FQCN
 from nvflare.fuel.f3.cellnet.utils import make_reply
 from nvflare.fuel.f3.message import Message
 from nvflare.private.defs import CellMessageHeaderKeys
@@ -58,16 +59,18 @@ class JobGate(FLComponent):
         self, handler: Callable[[Message], Message], refuse: Callable[[str, Message], str], server: Any
     ) -> Callable[[Message], Message]:
         def guarded(message: Message) -> Message:
-            client = server.client_manager.clients.get(message.get_header(CellMessageHeaderKeys.TOKEN))
-            if client is None:  # the server's own parent process
+            # A client cannot say that it is the server: NVFlare compares origin, token and name with each other.
+            if FQCN.split(message.get_header(MessageHeaderKey.ORIGIN) or "?")[0] == FQCN.ROOT_SERVER:
                 return handler(message)
+            client = server.client_manager.clients.get(message.get_header(CellMessageHeaderKeys.TOKEN))
+            site = client.name if client else str(message.get_header(CellMessageHeaderKeys.CLIENT_NAME))
             try:
-                reason = refuse(client.name, message)
+                reason = refuse(site, message)
             except Exception as error:  # whatever a site sends must not end more than its own message
                 reason = f"unreadable ({type(error).__name__})"
             if not reason:
                 return handler(message)
-            self.logger.error(f"message of site {client.name} refused: {plain(reason)}")
+            self.logger.error(f"message of site {plain(site)} refused: {plain(reason)}")
             return make_reply(CellReturnCode.INVALID_REQUEST, error=reason)
 
         return guarded
