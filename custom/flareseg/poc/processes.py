@@ -105,7 +105,8 @@ def port_owner(port: int) -> str:
     """Who listens on a port, as ``name (pid N)``; ``another process`` where the system does not tell."""
     try:
         for connection in psutil.net_connections("tcp"):
-            if connection.laddr and connection.laddr.port == port and connection.pid:
+            listens = connection.status == psutil.CONN_LISTEN and connection.laddr
+            if listens and listens.port == port and connection.pid:
                 return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
     except psutil.Error:
         pass

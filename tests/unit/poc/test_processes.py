@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from flareseg.errors import SettingsError
@@ -51,7 +52,8 @@ def test_a_taken_port_is_replaced_and_its_owner_named() -> None:
         assert not port_is_free(8003)
         (_, admin), messages = choose_ports()
     assert admin != 8003
-    assert any("Port 8003 is used by python" in message for message in messages)
+    own = psutil.Process()
+    assert any(f"Port 8003 is used by {own.name()} (pid {own.pid})" in message for message in messages)
 
 
 def test_a_folder_of_somebody_else_is_not_taken(tmp_path: Path) -> None:
