@@ -11,8 +11,8 @@ import pytest
 
 from federation import REPOSITORY, SITES, Federation, tiny_changes
 from flareseg.cli.report import report
+from flareseg.errors import FlaresegError
 from flareseg.poc.run import submit, watch_and_download
-from flareseg.poc.workspace import PocError
 from flareseg.report.statistics import load_statistics
 from tiny import write_tiny_site
 
@@ -60,7 +60,7 @@ def test_under_another_scope_no_site_answers(large_sites: Federation, tmp_path: 
     meta = json.loads((job / "meta.json").read_text())
     (job / "meta.json").write_text(json.dumps(meta | {"scope": "open"}))
     job_id = submit(large_sites.workspace, job, tiny_changes())
-    with pytest.raises(PocError, match="FINISHED"):
+    with pytest.raises(FlaresegError, match="FINISHED:EXECUTION_EXCEPTION"):
         watch_and_download(large_sites.workspace, job_id, lambda status, progress: None)
     for site in SITES:
         assert "SCOPE_MISMATCH: Statistics are answered under the privacy scope statistics" in large_sites.site_log(
