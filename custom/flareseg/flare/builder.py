@@ -14,7 +14,7 @@ from nvflare.lighter.spec import Builder
 
 from flareseg.flare.kit import write_readme, write_sample, write_site_file, write_unit
 from flareseg.flare.logs import LOG_CONFIG, event_logs
-from flareseg.flare.monitoring import monitored
+from flareseg.flare.monitoring import monitoring_components
 from flareseg.flare.policy import JOB_COMPONENTS, authorization, privacy
 from flareseg.flare.resources import COMMUNICATION, client_resources, server_resources
 from flareseg.flare.site_check.software import write_versions
@@ -65,15 +65,15 @@ class SitePolicyBuilder(Builder):
         local = Path(ctx.get_local_dir(participant))
         resources = local / RESOURCES
         content = change(json.loads(resources.read_text()))
-        if self.monitoring is not None:
-            monitored(content, participant.name, self.monitoring)
+        monitors = [] if self.monitoring is None else monitoring_components(participant.name, self.monitoring)
+        content["components"] += monitors
         _write_json(resources, content)
         _write_json(local / COMMUNICATION_FILE, COMMUNICATION)
         _write_json(local / LOG_CONFIG, event_logs(json.loads((local / LOG_CONFIG).read_text())))
         _write_json(local / AUTHORIZATION_FILE, authorization(self.revoked))
         keys = [Path(ctx.get_kit_dir(participant)) / name for name in (SERVER_KEYS, SITE_KEYS)]
         scopes = privacy(keys=any(path.is_file() for path in keys), site=keys[1].is_file())
-        _write_json(local / PRIVACY_FILE, {**scopes, "components": JOB_COMPONENTS[participant.type]})
+        _write_json(local / PRIVACY_FILE, {**scopes, "components": [*JOB_COMPONENTS[participant.type], *monitors]})
         write_versions(local)
         write_unit(_kit(participant, ctx))
 
