@@ -133,10 +133,16 @@ class SecureFederation(Federation):
         if self.server in started:
             self.workspace.start_kit(self.kit(self.server))
             eventually(lambda: port_answers(self.workspace.port), "listening: the server")
-        for name in started:
-            if name != self.server:
-                self.workspace.start_kit(self.kit(name))
-        self.wait_for_sites(set(started) - {self.server})
+        sites = [name for name in started if name != self.server]
+        before = {name: self._registrations(name) for name in sites}
+        for name in sites:
+            self.workspace.start_kit(self.kit(name))
+        # the server lists a site that died for minutes: only new lines in the sites' own logs tell
+        eventually(lambda: all(self._registrations(name) > before[name] for name in sites), f"registered anew: {sites}")
+        self.wait_for_sites(sites)
+
+    def _registrations(self, site: str) -> int:
+        return self.site_log(site).count(f"Successfully registered client:{site}")
 
     def wait_for_sites(self, names: Iterable[str], patience: float = PATIENCE_SECONDS) -> None:
         """Wait until these sites are registered at the server."""

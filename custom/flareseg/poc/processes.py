@@ -20,11 +20,12 @@ _SCRIPTS = ("/startup/start.sh", "/startup/sub_start.sh")
 
 def processes_of(workspace: Path) -> list[psutil.Process]:
     """NVFlare's processes of a workspace: servers, clients, job processes and the scripts that start them."""
-    below = f"{workspace.resolve()}{os.sep}"
+    root = str(workspace.resolve())  # of one kit, its server or client names no more than this
+    below = f"{root}{os.sep}"
     found = []
     for process in psutil.process_iter(["cmdline"]):
         command = process.info["cmdline"] or []
-        ours = any(below in part for part in command)
+        ours = any(part == root or below in part for part in command)
         if ours and any(part.startswith(_MODULES) or part.endswith(_SCRIPTS) for part in command):
             found.append(process)
     return found

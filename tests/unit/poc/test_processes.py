@@ -64,3 +64,19 @@ def test_a_folder_of_somebody_else_is_not_taken(tmp_path: Path) -> None:
     new.claim()
     (new.folder / "anything").touch()
     new.claim()
+
+
+def test_the_client_of_one_kit_is_found_though_it_names_only_the_kit(tmp_path: Path) -> None:
+    kits = [tmp_path / "hospital-a", tmp_path / "hospital-a2"]
+    code = "import time; time.sleep(60)"
+    clients = [
+        subprocess.Popen([sys.executable, "-c", code, "nvflare.private.fed.app.client.client_train", "-m", str(kit)])
+        for kit in kits
+    ]
+    try:
+        assert [process.pid for process in processes_of(kits[0])] == [clients[0].pid]
+        assert len(processes_of(tmp_path)) == 2
+    finally:
+        for process in clients:
+            process.kill()
+            process.wait()
