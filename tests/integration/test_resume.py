@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -14,6 +15,7 @@ from faults.ward import Ward, settings
 from federation import REPOSITORY
 from flareseg.errors import FlaresegError
 from flareseg.flare.resubmit import resume_job
+from flareseg.flare.session import download_result, wait_for_job
 from flareseg.poc.run import stage
 from flareseg.report import load_record
 
@@ -63,7 +65,7 @@ def test_a_job_made_by_hand_is_checked_at_the_server(ward: Ward, named: str) -> 
     assert ("is no job id" if "/" in named else "no such checkpoint") in record.reason
 
 
-def test_another_s_job_is_not_resumed(ward: Ward) -> None:
+def test_another_s_job_is_not_resumed(ward: Ward, tmp_path: Path) -> None:
     """A project admin may submit and download, but the run is not his."""
     job = ward.submit(settings(rounds=30))
     ward.wait_for_round(job, 1)
@@ -75,6 +77,7 @@ def test_another_s_job_is_not_resumed(ward: Ward) -> None:
         resume_job(session, job)
     with ward.session("project_admin") as session:
         new = resume_job(session, job)
-    record = load_record(ward.result(new))
+        status = wait_for_job(session, new, lambda status, progress: None)
+        record = load_record(download_result(session, new, status, tmp_path))
     assert record.status == "failed"
     assert f"was submitted by {ward.user('lead')}, not by {ward.user('project_admin')}" in record.reason
