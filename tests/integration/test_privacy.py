@@ -13,11 +13,11 @@ import tenseal
 import torch
 
 from federation import REPOSITORY, SITES, Federation, tiny_changes
+from flareseg.errors import FlaresegError
 from flareseg.flare.record import RunRecord
 from flareseg.flare.state import load_model
 from flareseg.networks import initial_state
 from flareseg.poc.run import submit, watch_and_download
-from flareseg.poc.workspace import PocError
 from flareseg.privacy.budget import Budget
 from flareseg.privacy.scopes import DifferentialPrivacy
 from flareseg.report import load_record, report_facts
@@ -100,7 +100,7 @@ def test_a_private_job_ends_at_the_budget_and_a_second_finds_it_spent(federation
 
 
 def test_a_scope_that_a_site_does_not_have_is_refused(federation: Federation, tmp_path: Path) -> None:
-    with pytest.raises(PocError, match=r"scope 'private' is not allowed"):
+    with pytest.raises(FlaresegError, match=r"scope 'private' is not allowed"):
         run(federation, tmp_path, "fedavg", "private", changes())
 
 
