@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,15 @@ import torch
 
 from flareseg.task import Task
 from tiny import TINY_TASK, write_tiny_site
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible() -> None:
+    """Let the commands that tests start be interrupted, also where these tests run in a shell's background.
+
+    A shell starts what runs in its background with SIGINT ignored, and every child inherits that.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
