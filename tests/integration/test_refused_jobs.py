@@ -96,7 +96,7 @@ def test_a_job_changed_after_its_approval_runs_at_the_other_sites_alone(
         (changed / "app/config/task.yaml").open("a").write("# changed\n")
         facts = end(secure, submit(secure, changed))
         reason = "not what was approved: app/config/task.yaml was changed"
-        assert f"{SITE}: {reason}" in facts["job_deploy_detail"]
+        assert f"{SITE}: NVFLARE_ERROR: {reason}" in facts["job_deploy_detail"]
         assert f"[A:approved_jobs.refused]job {facts['job_id']} of {secure.user('lead')} refused, {reason}" in (
             secure.audit_log(SITE)
         )
@@ -105,7 +105,7 @@ def test_a_job_changed_after_its_approval_runs_at_the_other_sites_alone(
 
         meta(min_clients=1)(job, planted)
         facts = end(secure, submit(secure, job))
-        assert f"{SITE}: not what was approved: meta.json was changed" in facts["job_deploy_detail"]
+        assert f"{SITE}: NVFLARE_ERROR: not what was approved: meta.json was changed" in facts["job_deploy_detail"]
         meta(min_clients=2)(job, planted)
         facts = end(secure, submit(secure, job))
         assert _accepted(kept(secure, facts["job_id"])) == secure.site_names
