@@ -91,7 +91,7 @@ def server_killed(ward: Ward) -> list[Finding]:
     done = ward.rounds_done(job)
     watch = Stopwatch()
     ward.kill(ward.server)
-    ward.workspace.start_kit(ward.kit(ward.server))
+    ward.start(ward.server)
     ward.wait_for_sites(ward.site_names)
     status = ward.wait_for_end(job)
     finding.notice = watch.seconds()
