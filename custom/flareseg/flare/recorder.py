@@ -73,7 +73,9 @@ class RunRecorder(FLComponent):
         with self._lock:
             self._follow(event_type, fl_ctx)
         if event_type == AppEventType.ROUND_DONE and self._record is not None:
+            # The checkpoint first: a round that the record's file calls complete can be resumed.
             self.fire_event(Happened.ROUND_RECORDED, fl_ctx)
+            self.save(fl_ctx)
 
     def _follow(self, event_type: str, fl_ctx: FLContext) -> None:
         if event_type == EventType.START_RUN:
@@ -228,7 +230,6 @@ class RunRecorder(FLComponent):
         current.seconds = time.perf_counter() - self._round_started
         longest = max((report.seconds for report in current.sites.values()), default=None)
         current.overhead_seconds = None if longest is None else current.seconds - longest
-        self.save(fl_ctx)
 
     def _failed_system(self, reason: str) -> None:
         if self.record.reason:
