@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from nvflare.lighter.constants import ParticipantType, PropKey
 from nvflare.lighter.ctx import ProvisionContext
 from nvflare.lighter.entity import Participant, Project
-from nvflare.lighter.impl.cert import CertBuilder
+from nvflare.lighter.impl.cert import DEFAULT_CERT_VALID_DAYS, CertBuilder
 
 
 class RenewingCertBuilder(CertBuilder):
@@ -16,7 +18,8 @@ class RenewingCertBuilder(CertBuilder):
 
     Each run of ``nvflare provision`` makes a new key and certificate for a participant whose certificate ends soon, and
     for a server whose certificate lacks one of its host names. Names and root CA stay, so that old and new certificates
-    work side by side while the new kits are handed out.
+    work side by side while the new kits are handed out. A server keeps its key: it signs what running sites prove
+    themselves with, and with another key they would be refused until somebody restarts each of them.
 
     Args:
         root_valid_days: life of a new root CA in days; an existing one keeps its own and must agree.
@@ -26,6 +29,7 @@ class RenewingCertBuilder(CertBuilder):
     def __init__(self, root_valid_days: int = 3650, renew_days: int = 60) -> None:
         super().__init__(root_valid_days=root_valid_days)
         self.renew_days = renew_days
+        self._server_key = ""  # PEM of the key that a renewed server keeps
 
     def initialize(self, project: Project, ctx: ProvisionContext) -> None:
         """Load the state and forget what has to be made anew."""
@@ -38,10 +42,30 @@ class RenewingCertBuilder(CertBuilder):
             certificate = x509.load_pem_x509_certificate(stored.encode("ascii"))
             reason = self._outdated(certificate, participant)
             if reason:
+                if participant.type == ParticipantType.SERVER:
+                    self._server_key = self.persistent_state.get_subject_pri_key(participant.subject)
                 del self.persistent_state.content[participant.subject]
                 ctx.info(f"{participant.name}: new certificate, {reason}")
             else:
                 ctx.info(f"{participant.name}: keeps its certificate, until {certificate.not_valid_after_utc:%Y-%m-%d}")
+
+    def get_pri_key_cert(self, participant: Participant) -> tuple[Any, x509.Certificate]:
+        """Make a participant's certificate: for a new key, or for the key that a server has."""
+        if participant.type != ParticipantType.SERVER or not self._server_key:
+            made: tuple[Any, x509.Certificate] = super().get_pri_key_cert(participant)
+            return made
+        key = load_pem_private_key(self._server_key.encode("ascii"), password=None)
+        now = datetime.now(timezone.utc)
+        return key, self._generate_cert(
+            participant.subject,
+            participant.org,
+            self.issuer,
+            self.pri_key,
+            key.public_key(),
+            server=participant,
+            not_valid_before=now,
+            not_valid_after=min(now + timedelta(days=DEFAULT_CERT_VALID_DAYS), self.root_cert.not_valid_after_utc),
+        )
 
     def _outdated(self, certificate: x509.Certificate, participant: Participant) -> str | None:
         end = certificate.not_valid_after_utc

@@ -12,6 +12,7 @@ from nvflare.apis.fl_constant import EventScope, FedEventHeader, FLContextKey, R
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import ReservedHeaderKey, Shareable, make_reply
 from nvflare.app_common.app_constant import AppConstants
+from nvflare.widgets.widget import WidgetID
 
 from flareseg.errors import DataError, ErrorCode
 from flareseg.flare.keys import Header
@@ -32,8 +33,10 @@ class SiteLedger(FLComponent):
         self._round: int | None = None
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
-        """Note the round of a task, write down its result, and every event to the server."""
-        if event_type == EventType.BEFORE_TASK_EXECUTION:
+        """Keep log text here, note the round of a task, write down its result, and every event to the server."""
+        if event_type == EventType.START_RUN:
+            fl_ctx.get_engine().get_widget(WidgetID.INFO_COLLECTOR).add_error = _forget
+        elif event_type == EventType.BEFORE_TASK_EXECUTION:
             self._round = fl_ctx.get_prop(FLContextKey.TASK_DATA).get_header(AppConstants.CURRENT_ROUND)
         elif event_type == EventType.AFTER_TASK_RESULT_FILTER:
             self._write(kind_of(result := fl_ctx.get_prop(FLContextKey.TASK_RESULT)), result, fl_ctx)
@@ -60,6 +63,10 @@ class SiteLedger(FLComponent):
             leaving.update(make_reply(ReturnCode.EXECUTION_EXCEPTION))
             leaving.set_header(Header.ERROR, {"code": ErrorCode.NO_LEDGER.value, "case": None})
             self.log_error(fl_ctx, f"{path}: nothing is sent, the ledger cannot be written: {error}", fire_event=False)
+
+
+def _forget(group_name: str, key: str, err: str) -> None:
+    """Stand for InfoCollector.add_error."""
 
 
 def kind_of(result: Shareable) -> str:

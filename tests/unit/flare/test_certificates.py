@@ -65,6 +65,18 @@ def test_a_certificate_near_its_end_is_renewed_under_the_same_name_and_root(tmp_
     assert _root(first) == _root(second)
 
 
+def test_a_renewed_server_keeps_the_key_that_running_sites_know(tmp_path: Path) -> None:
+    """NVFlare's server signs each site's token with it, and no site asks for a new token by itself."""
+    first, second = _provision(tmp_path), _provision(tmp_path, renew_days=400)
+    old, new = _certificate(first / "fl.example.org"), _certificate(second / "fl.example.org")
+    assert new.serial_number != old.serial_number
+    assert new.public_key() == old.public_key()
+    key = "fl.example.org/startup/server.key"
+    assert (first / key).read_text() == (second / key).read_text()
+    verify_cert(new, _root(first).public_key())
+    assert 359 <= (new.not_valid_after_utc - new.not_valid_before_utc).days <= 360
+
+
 def test_a_server_with_another_host_name_gets_a_certificate_that_names_it(tmp_path: Path) -> None:
     first = _provision(tmp_path)
     second = _provision(tmp_path, host_names=["fl2.example.org"])
