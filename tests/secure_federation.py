@@ -8,13 +8,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 
 import yaml
 from nvflare.fuel.flare_api.flare_api import Session
 
 from federation import REPOSITORY, Federation
+from flareseg.errors import FlaresegError
 from flareseg.flare.session import lead_session
 from flareseg.poc.processes import end_processes, free_port, port_answers, processes_of
 from flareseg.poc.workspace import PocWorkspace
@@ -153,8 +154,13 @@ class SecureFederation(Federation):
     def wait_for_sites(self, names: Iterable[str], patience: float = PATIENCE_SECONDS) -> None:
         """Wait until these sites are registered at the server."""
         wanted = set(names)
-        with self.session("project_admin") as session:
-            eventually(lambda: wanted <= self.registered(session), f"registered: {', '.join(sorted(wanted))}", patience)
+
+        def there() -> bool:
+            with suppress(FlaresegError), self.session("project_admin") as session:  # a server that starts answers late
+                return wanted <= self.registered(session)
+            return False
+
+        eventually(there, f"registered: {', '.join(sorted(wanted))}", patience)
 
     @staticmethod
     def registered(session: Session) -> set[str]:
@@ -173,6 +179,8 @@ class SecureFederation(Federation):
         ):
             process.kill()
         eventually(lambda: not processes_of(self.kit(name)), f"dead: {name}")
+        if name == self.server:  # a dead process's port closes with the last of its threads
+            eventually(lambda: not port_answers(self.workspace.port), "closed: the server's port")
 
     @contextmanager
     def session(self, role: str = "lead", user: str | None = None) -> Iterator[Session]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -32,7 +33,6 @@ def resumed(ward: Ward, finding: Finding, job_id: str, watch: Stopwatch, done: i
         done: rounds that were complete before the fault.
     """
     kept = Checkpoint.read(checkpoint(ward, job_id)).rounds_done
-    assert kept >= done, f"the checkpoint holds {kept} rounds, {done} were complete"
     printed = ward.workspace.call("flareseg", "job", "resume", job_id, "--kit", ward.kit(ward.user("lead")))
     new = printed.split()[1]
     if kept < ROUNDS:
@@ -44,6 +44,9 @@ def resumed(ward: Ward, finding: Finding, job_id: str, watch: Stopwatch, done: i
     record = load_record(result)
     assert (record.status, record.resumed_from) == ("complete", [job_id]), record.reason
     assert [item.round for item in record.rounds] == list(range(ROUNDS))
+    again = [int(number) for number in re.findall(r"Round (\d+) started\.", (result / "workspace/log.txt").read_text())]
+    assert again == list(range(kept, ROUNDS))
+    finding.lost = sum(number < done for number in again)
     differ = differences(result, ward.unbroken)
     assert not differ, f"differs from the unbroken run: {', '.join(differ)}"
     assert not checkpoint(ward, job_id).exists(), "a run that ended well leaves its checkpoint"
@@ -53,17 +56,38 @@ def resumed(ward: Ward, finding: Finding, job_id: str, watch: Stopwatch, done: i
 
 
 def job_process_killed(ward: Ward) -> list[Finding]:
-    """The server's process of the job is killed in a round."""
-    finding = Finding("server's job process killed in a round")
+    """The server's process of the job is killed in a round: the third, the last; then in the first."""
+    return [*(_killed_in(ward, rounds) for rounds in (2, ROUNDS - 1)), _killed_in_first(ward)]
+
+
+def _killed_in(ward: Ward, rounds: int) -> Finding:
+    finding = Finding(f"server's job process killed after {rounds} of {ROUNDS} rounds")
     job = ward.submit(settings())
-    ward.wait_for_round(job, 2)
+    ward.wait_for_round(job, rounds)
     done = ward.rounds_done(job)
     watch = Stopwatch()
     ward.kill_job(ward.server, job)
     status = ward.wait_for_end(job)
     finding.notice = watch.seconds()
     finding.happened = f"NVFlare: {status}; resumed"
-    return [resumed(ward, finding, job, watch, done)]
+    return resumed(ward, finding, job, watch, done)
+
+
+def _killed_in_first(ward: Ward) -> Finding:
+    finding = Finding("server's job process killed in the first round")
+    job = ward.submit(settings())
+    ward.wait_until_busy(job, ward.site_names[0])
+    watch = Stopwatch()
+    ward.kill_job(ward.server, job)
+    status = ward.wait_for_end(job)
+    finding.notice = watch.seconds()
+    assert not checkpoint(ward, job).exists(), "the first round was complete"
+    record = load_record(ward.result(ward.resume(job)))
+    assert (record.status, record.rounds) == ("failed", [])
+    assert "no such checkpoint" in record.reason
+    finding.happened = f"NVFlare: {status}; a resume says that no round was complete: submit the job anew"
+    finding.model = "none: nothing was complete"
+    return finding
 
 
 def killed_while_scoring(ward: Ward) -> list[Finding]:

@@ -25,6 +25,9 @@ def finished(ward: Ward, finding: Finding, job: str, why: str) -> RunRecord:
     result = ward.result(job)
     record = load_record(result)
     assert record.status == "subset", f"{record.status} {record.reason}"
+    numbers = [item.round for item in record.rounds]
+    assert sorted({*numbers}) == list(range(record.task["training"]["rounds"]))
+    finding.lost = len(numbers) - len({*numbers})
     assert same(replay(ward, record), models(result)["last"]), "not what plain code gives with the same sites"
     finding.model = f"{why}; equal to plain code with the same sites"
     return record
@@ -98,9 +101,8 @@ def slow(ward: Ward) -> list[Finding]:
     ward.wait_until_busy(job, site)
     watch = Stopwatch()
     with ward.frozen(site, job):
-        done = ward.rounds_done(job)
-        ward.wait_for_round(job, done + 1)
-        finding.recover = finding.notice = watch.seconds()
+        ward.wait_for_round(job, ward.rounds_done(job) + 1)
+        finding.recover = finding.notice = watch.seconds()  # the record of the round says who is missing
     record = finished(ward, finding, job, f"without {site} in some rounds")
     late = [item.round for item in record.rounds if site in item.late]
     missed = [item.round for item in record.rounds if site not in item.accepted]
@@ -111,59 +113,67 @@ def slow(ward: Ward) -> list[Finding]:
 
 
 def half_gone(ward: Ward) -> list[Finding]:
-    """Half of the sites are lost, machines and all; then one more, so that fewer than k are left."""
+    """Half of the sites are lost, machines and all; then one more's job, so that fewer than k are left."""
     half, below = Finding("half of the sites killed, k = 2"), Finding("one more killed: fewer than k left")
     job = ward.submit(settings(rounds=40, aggregation=PATIENCE))
     ward.wait_for_round(job, 1)
     watch = Stopwatch()
     lost = ["hospital-c", "hospital-d"]
     for site in lost:
-        ward.kill_job(site, job)
+        ward.kill(site)
+    ward.wait_for_round(job, ward.rounds_done(job) + 1)
+    half.recover = watch.seconds()
     for site in lost:
         ward.wait_for_log(job, f"Client {site} is deemed disconnected!")
     half.notice = watch.seconds()
     after = ward.rounds_done(job)
     ward.wait_for_round(job, after + 1)
-    half.recover = watch.seconds()
     half.happened = "the job went on with the other half"
     watch = Stopwatch()
     ward.kill_job("hospital-b", job)
     status = ward.wait_for_end(job)
     below.notice = watch.seconds()
-    record = load_record(ward.result(job))
+    result = ward.result(job)
+    record = load_record(result)
     assert record.status == "failed"
     assert all(site in record.reason for site in ("hospital-b", *lost)), record.reason
     assert record.rounds[after].accepted == without(*lost)
+    complete = record.model_copy(update={"rounds": [item for item in record.rounds if item.seconds]})
+    assert same(replay(ward, complete), models(result)["last"]), "not what plain code gives with the same sites"
     half.model = "without two sites; the run was then stopped"
     below.happened = f"stopped, NVFlare: {status}: {record.reason}"
-    below.model = "the model stays as it was"
+    below.model = f"that of the {len(complete.rounds)} complete rounds; equal to plain code with the same sites"
+    ward.start(*lost)
     return [half, below]
 
 
 def paused(ward: Ward) -> list[Finding]:
-    """All processes of a site stand still, then go on."""
+    """All processes of a site stand still for less than the server's patience, then go on."""
     finding = Finding("network: all processes of a site paused")
     site = "hospital-c"
     job = ward.submit(settings(rounds=LONGER, aggregation=PATIENCE))
     ward.wait_for_round(job, 1)
     watch = Stopwatch()
     with ward.frozen(site):
-        done = ward.rounds_done(job)
-        ward.wait_for_round(job, done + 1)
-        finding.recover = finding.notice = watch.seconds()
+        ward.wait_for_round(job, ward.rounds_done(job) + 1)
+        finding.recover = finding.notice = watch.seconds()  # the record of the round says who is missing
     return [_came_back(ward, finding, job, site)]
 
 
 def port_blocked(ward: Ward) -> list[Finding]:
-    """No byte goes between a site and the server, the connections stay open; then they flow again."""
+    """No byte goes between a site and the server until the server takes the site for dead; then they flow again."""
     finding = Finding("network: port to the server blocked")
-    job = ward.submit(settings(rounds=LONGER, aggregation=PATIENCE))
+    job = ward.submit(settings(rounds=2 * LONGER, aggregation=PATIENCE))
     ward.wait_for_round(job, 1)
     watch = Stopwatch()
+    removed = f"Remove the dead Client. Name: {BEHIND_PROXY}"
+    before = ward.server_log().count(removed)
     with ward.proxy.stalled():
-        done = ward.rounds_done(job)
-        ward.wait_for_round(job, done + 1)
-        finding.recover = finding.notice = watch.seconds()
+        ward.wait_for_round(job, ward.rounds_done(job) + 1)
+        finding.recover = watch.seconds()
+        eventually(lambda: ward.server_log().count(removed) > before, f"taken for dead: {BEHIND_PROXY}")
+        finding.notice = watch.seconds()
+        assert not _registered(ward, BEHIND_PROXY)
     return [_came_back(ward, finding, job, BEHIND_PROXY)]
 
 

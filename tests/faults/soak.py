@@ -154,6 +154,8 @@ def main() -> int:
     for column in ("Process", "own 10", f"own {last}", "growth", "mapped", "USS", "RSS", "Threads", "Files"):
         table.add_column(column, justify="left" if column == "Process" else "right")
     problems = [] if record.status == "complete" else [f"the run ended as {record.status}: {record.reason}"]
+    expected = {f"{name} {kind}" for name in (federation.server, *federation.site_names) for kind in ("job", "parent")}
+    problems += [f"never seen: {name}" for name in sorted(expected - {row["process"] for row in found})]
     for row in found:
         grown = row["own_growth"] > MOST_GROWTH
         counts = [key for key in ("threads", "files") if row[f"{key}_at_{last}"] > row[f"{key}_at_{FIRST}"] * 1.05 + 2]
@@ -165,7 +167,7 @@ def main() -> int:
         red = "[red]" if grown else ""
         table.add_row(str(row["process"]), *own, red + change[0], mapped, *change[1:], *counted)
     console.print(table)
-    console.print("\n".join(problems) or "no growth beyond 5 % in memory, none in threads or open files")
+    console.print("\n".join(problems) or "no growth beyond 5 % in memory, nor beyond 5 % and two in threads or files")
     wanted.output.parent.mkdir(parents=True, exist_ok=True)
     every = {name: [asdict(item) for item in taken] for name, taken in samples.items()}
     wanted.output.write_text(json.dumps({"rows": found, "problems": problems, "times": times, "samples": every}) + "\n")

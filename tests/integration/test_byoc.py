@@ -11,6 +11,7 @@ import sysconfig
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import nvflare
 import pytest
@@ -21,12 +22,13 @@ from flareseg.bundle import bundle_job
 from secure_federation import SecureFederation, eventually
 
 pytestmark = pytest.mark.slow
-STOCK = (
-    "workspace.WorkspaceBuilder",
-    "static_file.StaticFileBuilder",
-    "cert.CertBuilder",
-    "signature.SignatureBuilder",
-)
+STOCK: dict[str, dict[str, Any]] = {
+    "workspace.WorkspaceBuilder": {},
+    "static_file.StaticFileBuilder": {"config_folder": "config"},
+    "cert.CertBuilder": {},
+    "signature.SignatureBuilder": {},
+}
+"""Builders and arguments as in the project that ``nvflare provision`` makes when it is given none."""
 
 
 def python_without_flareseg(folder: Path) -> Path:
@@ -45,7 +47,7 @@ def stock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureFederation
     federation = SecureFederation(folder / "run", sites=1)
     place = federation.workspace
     content = place.project
-    content["builders"] = [{"path": f"nvflare.lighter.impl.{name}", "args": {}} for name in STOCK]
+    content["builders"] = [{"path": f"nvflare.lighter.impl.{name}", "args": args} for name, args in STOCK.items()]
     (place.poc / "project.yml").write_text(yaml.safe_dump(content, sort_keys=False))
     commands = python_without_flareseg(folder / "python")
     place.environment["PATH"] = os.pathsep.join([str(commands), place.environment["PATH"]])

@@ -73,9 +73,10 @@ class RunRecorder(FLComponent):
         with self._lock:
             self._follow(event_type, fl_ctx)
         if event_type == AppEventType.ROUND_DONE and self._record is not None:
-            # The checkpoint first: a round that the record's file calls complete can be resumed.
+            # The checkpoint first: a round that the file of a running job calls complete can be resumed.
             self.fire_event(Happened.ROUND_RECORDED, fl_ctx)
-            self.save(fl_ctx)
+            if not self._record.reason:
+                self.save(fl_ctx)
 
     def _follow(self, event_type: str, fl_ctx: FLContext) -> None:
         if event_type == EventType.START_RUN:
