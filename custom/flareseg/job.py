@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from flareseg.task import Task
 
 CONFIG = Path("app/config")
 TASK_FILE = CONFIG / "task.yaml"
+_SURVIVING_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def load_job(folder: Path) -> tuple[dict[str, Any], Task]:
@@ -88,7 +90,8 @@ def _check_survives_submission(path: Path, content: dict[str, Any]) -> None:
     """Refuse what ``nvflare job submit`` would change without a word.
 
     NVFlare 2.9 rewrites each JSON of a job: it keeps only the group that holds the file's first plain value
-    (nvflare/tool/job/config/configer.py, get_root_index), and takes dots in a key for levels.
+    (nvflare/tool/job/config/configer.py, get_root_index), and reads a key as HOCON: it takes dots for levels, and ends
+    in a trace at other signs.
     """
     first = next(iter(content.values()), "")
     if first and (isinstance(first, dict) or (isinstance(first, list) and isinstance(first[0], dict | list))):
@@ -97,9 +100,10 @@ def _check_survives_submission(path: Path, content: dict[str, Any]) -> None:
             "Put a plain value, such as name or format_version, first.",
         )
     for key in _keys(content):
-        if "." in key:
+        if not _SURVIVING_KEY.fullmatch(key):
             raise SettingsError(
-                f"{path}: the key {key!r} has a dot: nvflare job submit would split it.", "Use a name without dots."
+                f"{path}: the key {key!r} does not survive nvflare job submit.",
+                "Use letters, digits, underscores and hyphens, no dot.",
             )
 
 
