@@ -62,8 +62,11 @@ class ProvisionedWorkspace(PocWorkspace):
         self.home.mkdir()
         (self.poc / "project.yml").write_text(yaml.safe_dump(content, sort_keys=False))
 
-    def call(self, *command: str | Path) -> str:
-        """Run a command of this environment (``nvflare``, ``flareseg``) to its end and give what it printed."""
+    def call(self, *command: str | Path, code: int = 0) -> str:
+        """Run a command of this environment (``nvflare``, ``flareseg``) to its end and give what it printed.
+
+        The command should end with the exit code ``code``.
+        """
         done = subprocess.run(
             [str(part) for part in command],
             cwd=self.folder,
@@ -74,7 +77,7 @@ class ProvisionedWorkspace(PocWorkspace):
             text=True,
             check=False,
         )
-        assert done.returncode == 0, done.stdout
+        assert done.returncode == code, done.stdout
         return done.stdout
 
     def provision(self) -> None:

@@ -10,6 +10,7 @@ import psutil
 
 from faults.finding import Finding, Stopwatch
 from faults.ward import ROUNDS, Ward, differences, models, settings
+from flareseg.errors import ExitCode
 from flareseg.flare.checkpoint import Checkpoint
 from flareseg.report import load_record
 from secure_federation import eventually
@@ -119,6 +120,9 @@ def server_killed(ward: Ward) -> list[Finding]:
     ward.wait_for_sites(ward.site_names)
     status = ward.wait_for_end(job)
     finding.notice = watch.seconds()
+    lead = ward.kit(ward.user("lead"))
+    told = ward.workspace.call("flareseg", "job", "watch", job, "--kit", lead, code=ExitCode.FAILED)
+    assert f"flareseg job resume {job}" in " ".join(told.split())
     finding.happened = f"all sites came back by themselves; NVFlare: {status}; resumed"
     return [resumed(ward, finding, job, watch, done)]
 

@@ -49,6 +49,7 @@ RESOURCE_COMPONENTS: dict[str, list[dict[str, Any]]] = {
     "server": [
         {"id": "component_guard", "path": "flareseg.flare.guard.ComponentGuard", "args": {}},
         {"id": "refusal_audit", "path": "flareseg.flare.refusal_audit.RefusalAudit", "args": {}},
+        {"id": "lost_jobs", "path": "flareseg.flare.lost_jobs.LostJobs", "args": {}},
         {"id": "lost_sites", "path": "flareseg.flare.lost_sites.LostSites", "args": {}},
         {"id": "tls_log", "path": "flareseg.flare.tls_log.TlsRefusalLog", "args": {}},
     ],

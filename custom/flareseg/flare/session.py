@@ -11,6 +11,7 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
+from nvflare.apis.job_def import RunStatus
 from nvflare.fuel.flare_api.api_spec import (
     AuthenticationError,
     AuthorizationError,
@@ -137,7 +138,8 @@ def download_result(session: Session, job_id: str, status: str, destination: Pat
         destination: folder in which the result becomes a folder of the job's id, in place of an earlier one.
 
     Raises:
-        FlaresegError: the job ended before it ran, the user may not have it, or the server does not answer.
+        FlaresegError: the job ended before it ran or with its server, the user may not have it, or the server does not
+            answer.
     """
     shutil.rmtree(destination / job_id, ignore_errors=True)
     destination.mkdir(parents=True, exist_ok=True)
@@ -145,6 +147,12 @@ def download_result(session: Session, job_id: str, status: str, destination: Pat
         result = Path(session.download_job_result(job_id, str(destination)))
         if any(result.rglob("flareseg/*.json")):
             return result
+        if status == RunStatus.ABANDONED:
+            raise FlaresegError(
+                f"Job {job_id} was running when the server died ({status}).",
+                f"flareseg job resume {job_id} goes on from its last complete round.",
+                code=ErrorCode.INTERNAL,
+            )
         details = [str(line) for line in session.get_job_meta(job_id).get("job_deploy_detail") or []]
     raise FlaresegError(
         f"Job {job_id} ended as {status} before it ran ({'; '.join(details) or 'no detail'}).",
