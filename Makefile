@@ -1,7 +1,7 @@
 # make setup  the environment for development     make check  linters and types
 # make demo   the whole federation, five minutes  make test   unit and fast integration tests
 # make bench  speed, memory and bytes beside peers     make privacy  what each privacy scope costs
-# make test-faults  every fault of docs/runbook.md with real processes     make soak  100 rounds without growth
+# make test-faults  processes killed, network cut, disk full     make soak  100 rounds without growth
 
 PYTHON ?= python3
 VENV := .venv

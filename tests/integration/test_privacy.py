@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tenseal
 import torch
+from benchmarks.privacy import set_scope
 
 from federation import REPOSITORY, SITES, Federation, tiny_changes
 from flareseg.errors import FlaresegError
@@ -26,14 +27,9 @@ from flareseg.task import Task
 pytestmark = pytest.mark.slow
 
 
-def set_scope(federation: Federation, name: str, properties: dict[str, Any]) -> None:
-    """Set a scope at every site, as its operator would: in local/privacy.json, for the next job."""
+def set_scope_everywhere(federation: Federation, name: str, properties: dict[str, Any]) -> None:
     for site in SITES:
-        path = federation.workspace.kits / site / "local" / "privacy.json"
-        content = json.loads(path.read_text())
-        (scope,) = [item for item in content["scopes"] if item["name"] == name]
-        scope["properties"] = properties
-        path.write_text(json.dumps(content))
+        set_scope(federation.workspace.kits / site / "local", name, properties)
 
 
 def run(federation: Federation, folder: Path, job: str, scope: str, changes: list[str]) -> tuple[RunRecord, Path]:
@@ -56,7 +52,7 @@ def changes(**training: int) -> list[str]:
 
 def test_a_clipped_update_moves_the_model_no_further_than_the_bound(federation: Federation, tmp_path: Path) -> None:
     bound = 0.01
-    set_scope(federation, "clipped", {"max_norm": bound})
+    set_scope_everywhere(federation, "clipped", {"max_norm": bound})
     record, result = run(federation, tmp_path, "fedgs", "clipped", changes())
     assert record.status == "complete"
     for item in record.rounds:
@@ -74,7 +70,7 @@ def test_a_private_job_ends_at_the_budget_and_a_second_finds_it_spent(federation
     content = {"epsilon": 8.0, "delta": 1e-5, "max_grad_norm": 1.0, "noise_multiplier": 1.5}
     fits = Budget(tmp_path / "none", DifferentialPrivacy(**content)).steps_left(rate) // steps
     assert fits >= 1
-    set_scope(federation, "dp", content)
+    set_scope_everywhere(federation, "dp", content)
     record, result = run(federation, tmp_path, "fedavg", "dp", [*changes(rounds=fits + 3), "fedgs=null"])
     facts = report_facts(record)
     assert (record.status, len(record.rounds)) == ("subset", fits)

@@ -45,7 +45,7 @@ def _finish(workspace: PocWorkspace, outcome: Outcome) -> None:
         tell(f"Statistics: {write_statistics(statistics, workspace.folder)}\nResult: {result}")
         end("complete", outcome.status)
     record = load_record(result)
-    links = write_owner_pages(record, result, workspace.kits, workspace.folder / "sites")
+    links = write_owner_pages(record, result, workspace.kits, workspace.folder / "sites", tell)
     html, facts_file = write_report(record, workspace.folder, links=links)
     facts = report_facts(record)
     console.print(summary_table(facts))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-from flareseg.errors import SettingsError
+from flareseg.errors import FlaresegError, SettingsError
 from flareseg.flare.record import RunRecord
 from flareseg.report.facts import load_record
 from flareseg.report.site import write_site_report
@@ -37,14 +38,17 @@ def load_result_task(model: Path) -> Task:
     return Task.model_validate(about["task"])
 
 
-def write_owner_pages(record: RunRecord, result: Path, kits: Path, folder: Path) -> list[tuple[str, str]]:
-    """Write the site page of every site whose kit lies on this machine.
+def write_owner_pages(
+    record: RunRecord, result: Path, kits: Path, folder: Path, tell: Callable[[str], None]
+) -> list[tuple[str, str]]:
+    """Write the site page of every site whose kit lies on this machine; one that cannot be made is no fault of the run.
 
     Args:
         record: the run's record.
         result: the downloaded result.
         kits: folder with the startup kit of each site.
         folder: where the pages go.
+        tell: hears why a site has no page.
 
     Returns:
         For each page its label and its path relative to the report beside ``folder``; nothing where the run ended
@@ -52,12 +56,20 @@ def write_owner_pages(record: RunRecord, result: Path, kits: Path, folder: Path)
     """
     if record.evaluation.winner is None:
         return []
-    model = find_model(result)
-    task = load_result_task(model)
     links = []
     for name in sorted(record.evaluation.testing):
-        site = load_site(kits / name / "local" / "site.yaml")
-        with_cache = site if site.cache else site.model_copy(update={"cache": kits / name / "cache"})
-        page = write_site_report(task, with_cache, model, folder / name, name=name)
-        links.append((name, f"{folder.name}/{name}/{page.name}"))
+        try:
+            page = _write_page(record, result, kits / name, folder / name, name)
+        except FlaresegError as error:
+            tell(f"No page of {name}'s images: {error}")
+        else:
+            links.append((name, f"{folder.name}/{name}/{page.name}"))
     return links
+
+
+def _write_page(record: RunRecord, result: Path, kit: Path, folder: Path, name: str) -> Path:
+    decrypted = kit / "models" / f"{record.job_id}.pt"  # what the server could not read, its site keeps decrypted
+    model = decrypted if decrypted.is_file() else find_model(result)
+    site = load_site(kit / "local" / "site.yaml")
+    with_cache = site if site.cache else site.model_copy(update={"cache": kit / "cache"})
+    return write_site_report(load_result_task(model), with_cache, model, folder, name=name)

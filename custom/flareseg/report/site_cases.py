@@ -74,7 +74,7 @@ def segment(task: Task, site: Site, model: Path, cases: Sequence[Case]) -> list[
 
     Raises:
         DataError: a case cannot be used.
-        FlaresegError: the model file cannot be used, is of another task, or the task has local parameters.
+        FlaresegError: the model file cannot be used, is encrypted or of another task, or the task has local parameters.
     """
     network = build_network(task)
     if local_names(network, task):
@@ -83,8 +83,15 @@ def segment(task: Task, site: Site, model: Path, cases: Sequence[Case]) -> list[
             "There is no site report for such a task; read the scores of the run's report.",
             code=ErrorCode.BAD_MODEL,
         )
+    state = load_model(model)[0]
+    if all(value.dtype == torch.uint8 for value in state.values()):
+        raise FlaresegError(
+            f"{model}: holds ciphertexts, which only sites can read.",
+            "Give the copy that the site keeps: models/JOB_ID.pt in its kit.",
+            code=ErrorCode.BAD_MODEL,
+        )
     try:
-        network.load_state_dict(load_model(model)[0])
+        network.load_state_dict(state)
     except RuntimeError:
         raise FlaresegError(
             f"{model}: its weights are not those of the network of task {task.name}.",

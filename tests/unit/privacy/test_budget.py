@@ -13,6 +13,7 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 
 from flareseg.errors import ErrorCode, FlaresegError, SettingsError
+from flareseg.learning.private_training import sample_rate
 from flareseg.privacy.budget import Budget, Spending, spent_epsilon
 from flareseg.privacy.scopes import DifferentialPrivacy
 
@@ -40,6 +41,18 @@ def test_epsilon_is_that_of_opacus_accountant(runs: Sequence[tuple[float, float,
     accountant.history = [(sigma, rate, steps) for rate, sigma, steps in runs]
     ours = spent_epsilon([spending(*run) for run in runs], 1e-5)
     assert ours == pytest.approx(accountant.get_epsilon(delta=1e-5), rel=1e-9)
+
+
+def test_the_table_for_choosing_sigma_is_right(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "privacy.md").read_text()
+    lines = text[text.index("| Training patients |") :].splitlines()
+    patients, sigmas, fitting = ([cell.strip() for cell in lines[number].split("|")[2:-1]] for number in (0, 2, 3))
+    for count, sigma, steps in zip(patients, sigmas, fitting, strict=True):
+        rate = sample_rate(8, int(count))
+        assert spent_epsilon([spending(rate, float(sigma), 500)], 1e-5) <= 8, count
+        less = float(sigma) - 10 ** -len(sigma.partition(".")[2])
+        assert spent_epsilon([spending(rate, less, 500)], 1e-5) > 8, f"{count}: a smaller σ would do"
+        assert Budget(tmp_path / count, scope(epsilon=8.0, noise_multiplier=1.0)).steps_left(rate) == int(steps)
 
 
 def test_the_example_of_abadi_and_others() -> None:
