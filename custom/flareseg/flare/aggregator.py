@@ -22,17 +22,10 @@ from flareseg.fedgs.exact import cast
 from flareseg.fedgs.norm_bound import NormBound, l2_norm
 from flareseg.flare.contribution import read_contribution
 from flareseg.flare.keys import Prop, job_task
+from flareseg.flare.messages import plain
 from flareseg.flare.training import job_min_clients
 from flareseg.networks import build_network, local_names
 from flareseg.task import Task
-
-_REASON_LENGTH = 200
-
-
-def plain(text: str) -> str:
-    """Text that came from a site, fit for one line of a log: no control characters, not long."""
-    line = "".join(character if character.isprintable() else " " for character in text)
-    return line if len(line) <= _REASON_LENGTH else line[: _REASON_LENGTH - 1] + "…"
 
 
 class FedGSAggregator(Aggregator):
