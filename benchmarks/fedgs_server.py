@@ -116,7 +116,8 @@ def accepting(channels: tuple[int, ...]) -> list[Row]:
     size = f"{elements / 1e6:.1f} M in {len(ours.weights)}"
     limit = (
         f"{accepted / elements * 1e9:.2f} ns an element for 20 bytes moved (float32 read; float64 sum read, written) "
-        "and 5 passes in the cache (widen, norm, scale, round, add); NVFlare: 2 passes in float32, no checks"
+        "and 5 passes in the cache (widen, norm, scale, round, add), side by side only as far as other cores are idle; "
+        "NVFlare: 2 passes in float32, no checks"
     )
     name = "FedGS at the server: accepting beside"
     return [

@@ -195,7 +195,8 @@ class ExactSum:
                 piece = arrays[name][at]
                 product[start : start + piece.size] = piece
                 start += piece.size
-            square = float(product @ product)
+            with np.errstate(over="ignore", invalid="ignore"):  # refused below, in words
+                square = float(product @ product)
             if measured:
                 squares[number] = square
             # No value is above the norm: only near the limit, or where it is NaN, each value is looked at.

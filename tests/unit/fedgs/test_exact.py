@@ -157,6 +157,14 @@ def test_the_norm_is_of_what_is_measured_for_any_number_of_threads(monkeypatch: 
     assert norms[0] == norms[1] == norms[2]
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e200, 1e308])
+def test_values_without_a_norm_are_refused_in_words_alone(bad: float) -> None:
+    total = ExactSum({"x": np.zeros(3)}, 2, {"x"})
+    with pytest.raises(ValueError, match="x should"):
+        total.add({"x": np.array([bad, 1.0, -bad])}, 3)
+
+
 def test_the_limit_is_that_of_each_value_and_not_of_the_norm() -> None:
     template = {"x": np.zeros(1000, np.float32)}
     full = np.full(1000, 2.0**21, np.float32)
