@@ -17,7 +17,7 @@ class GIN(Settings):
     kernels: Literal["per_sample", "per_batch", "per_volume"] = "per_sample"
     """Draw kernels for each sample (Ouyang et al.), once for a batch (FedGIN's code) or for each volume (2.5D)."""
     clean_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Share of each batch, rounded down, that stays as it is."""
+    """Share of each batch, rounded down, that stays as it is; not with kernels: per_volume."""
     mixing: tuple[Fraction, Fraction] = (0.0, 1.0)
     """Range of the share of the changed image in the result."""
     kernel_sizes: Annotated[tuple[Literal[1, 3, 5], ...], Field(min_length=1)] = (1, 3)
@@ -28,9 +28,11 @@ class GIN(Settings):
     """Number of random layers."""
 
     @model_validator(mode="after")
-    def _ordered(self) -> GIN:
+    def _together(self) -> GIN:
         if self.mixing[0] > self.mixing[1]:
             raise ValueError(f"mixing should rise, got {self.mixing[0]} and {self.mixing[1]}")
+        if self.clean_share and self.kernels == "per_volume":
+            raise ValueError("clean_share cannot be kept with kernels: per_volume (a volume's slices stay together)")
         return self
 
 

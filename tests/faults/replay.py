@@ -6,13 +6,14 @@ import torch
 
 from faults.ward import Ward
 from flareseg.data.site_data import SiteData
-from flareseg.fedgs import Contribution, ServerMomentum, aggregate
+from flareseg.fedgs import ServerMomentum
 from flareseg.flare.record import RunRecord
 from flareseg.learning.learner import Learner
 from flareseg.networks import initial_state
 from flareseg.networks.registry import State
 from flareseg.site import load_site
 from flareseg.task import Task
+from plain_round import plain_round
 
 
 def replay(ward: Ward, record: RunRecord) -> State:
@@ -30,17 +31,7 @@ def replay(ward: Ward, record: RunRecord) -> State:
     for item in record.rounds:
         trained = [*item.accepted, *item.refused, *item.late]
         results = {name: learners[name].train(state, item.round) for name in sorted(trained)}
-        contributions = [
-            Contribution(
-                name,
-                results[name].steps,
-                results[name].update,
-                {key: state[key] + change for key, change in results[name].buffers.items()},
-                results[name].mean_scale,
-            )
-            for name in item.accepted
-        ]
-        state = aggregate(state, contributions, momentum)
+        state = plain_round(task, state, (results[name] for name in item.accepted), momentum)
     return state
 
 

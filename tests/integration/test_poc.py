@@ -10,7 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from federation import PROJECT, REPOSITORY, SITES, Federation, tiny_changes
 from flareseg.data.site_data import SiteData
-from flareseg.fedgs import Contribution, aggregate
+from flareseg.fedgs import ServerMomentum
 from flareseg.flare.record import RunRecord
 from flareseg.flare.state import load_model
 from flareseg.learning.learner import Learner
@@ -21,6 +21,7 @@ from flareseg.poc.workspace import PocError
 from flareseg.report import report_facts
 from flareseg.site import load_site
 from flareseg.task import Task
+from plain_round import plain_round
 
 
 @pytest.fixture(scope="module")
@@ -51,20 +52,14 @@ def test_the_model_is_the_one_that_plain_code_gives(federation: Federation, run:
     record, folder = run
     task = Task.model_validate(record.task)
     state = initial_state(task)
+    momentum = ServerMomentum(task.aggregation.server_momentum)
     learners = []
     for name in sorted(SITES, reverse=True):
         site = load_site(federation.workspace.kits / name / "local" / "site.yaml")
         data = SiteData(task, site, federation.workspace.kits / name / "cache")
         learners.append(Learner(task, data, name))
     for number in range(task.training.rounds):
-        results = {learner.name: learner.train(state, number) for learner in learners}
-        state = aggregate(
-            state,
-            [
-                Contribution(name, result.steps, result.update, {k: state[k] + v for k, v in result.buffers.items()})
-                for name, result in results.items()
-            ],
-        )
+        state = plain_round(task, state, [learner.train(state, number) for learner in learners], momentum)
     model, about = load_model(folder / "workspace" / "flareseg" / "last.pt")
     assert about["rounds_done"] == task.training.rounds
     for name, value in state.items():

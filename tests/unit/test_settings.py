@@ -38,6 +38,7 @@ def test_tasks_of_the_jobs_are_valid(path: Path) -> None:
         ({"modalities": {"CT": {}}}, ["either window or percentiles"]),
         ({"fedgs": {"targets": {"tumour": {}}}}, ["tumour"]),
         ({"gin": {"mixing": [0.9, 0.1]}}, ["gin", "mixing should rise"]),
+        ({"gin": {"clean_share": 0.25, "kernels": "per_volume"}}, ["gin", "clean_share cannot be kept"]),
         ({"training": {"rounds": 0}}, ["training.rounds", "0"]),
         ({"fedgs": {"constant": 1.3, "normalize": "mean"}}, ["would undo a constant"]),
         ({"network": {"batch_norm": "local", "channels": [4, 8]}}, ["network", "needs a unet with norm: batch"]),

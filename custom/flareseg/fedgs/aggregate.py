@@ -3,35 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
-import torch
 
-from flareseg.fedgs.exact import ExactSum, cast
-
-Array = np.ndarray | torch.Tensor
-
-
-@dataclass(frozen=True)
-class Contribution:
-    """What one site gives to a round.
-
-    Attributes:
-        site: the site's name.
-        steps: number of local steps, its weight.
-        update: parameter name to G, the scaled sum of steps (global minus local, where η is 1 and nothing decays).
-        buffers: buffer name to the site's value at the end of the round (batch-norm statistics).
-        scale: mean η of the site's steps.
-    """
-
-    site: str
-    steps: int
-    update: Mapping[str, Array]
-    buffers: Mapping[str, Array]
-    scale: float = 1.0
+from flareseg.fedgs.exact import ExactSum
 
 
 def mean_scale(scales: Iterable[tuple[int, float]]) -> float:
@@ -62,13 +38,11 @@ class ServerMomentum:
         self.momentum = momentum
         self._velocity: dict[str, np.ndarray] = {}
 
-    def apply(self, name: str, mean: np.ndarray) -> np.ndarray:
-        """Take in the mean update of one parameter, and give its velocity, of the mean's shape and dtype."""
-        if not self.momentum:
-            return mean
-        velocity = mean + self.momentum * self._velocity.get(name, 0.0)
-        self._velocity[name] = velocity.astype(np.float32)
-        return velocity
+    def apply(self, name: str, mean: np.ndarray) -> None:
+        """Turn the mean update of one parameter, float64, into its velocity, in place."""
+        if self.momentum:
+            mean += self.momentum * self._velocity.get(name, 0.0)
+            self._velocity[name] = mean.astype(np.float32)
 
     def state(self) -> dict[str, np.ndarray]:
         """Parameter name to velocity, float32: all that a resume needs."""
@@ -80,92 +54,54 @@ class ServerMomentum:
 
 
 def aggregate(
-    global_state: Mapping[str, Array],
-    contributions: Iterable[Contribution],
-    momentum: ServerMomentum | None = None,
-    *,
-    normalize: bool = False,
-) -> dict[str, Any]:
-    r"""New global state, from the old one and a round's contributions.
+    global_state: Mapping[str, np.ndarray],
+    changes: ExactSum,
+    parameters: Collection[str],
+    momentum: ServerMomentum,
+    scale: float = 1.0,
+) -> dict[str, np.ndarray]:
+    r"""New global state, from the old one and the sum of a round's contributions.
 
-    .. math:: p_k = s_k / \sum_j s_j, \qquad w \leftarrow w - \sum_k p_k G_k
+    .. math:: p_k = s_k / \sum_j s_j, \qquad v \leftarrow m v + \sum_k p_k G_k / \bar\eta, \qquad w \leftarrow w - v
 
-    and for buffers the p-weighted mean of the sites' values (Schutte et al., arXiv 2408.11701). With η ≡ 1 and no
-    weight decay this is FedAvg weighted by steps. The result is the same, to the last bit, in whatever order
-    contributions come. Integer buffers are rounded to the nearest, boolean ones go by majority; each keeps its type.
+    and for buffers the p-weighted mean of their changes, added (Schutte et al., arXiv 2408.11701, which has m = 0 and
+    leaves out the mean scale). With η ≡ 1 and no weight decay this is FedAvg weighted by steps. Integer buffers are
+    rounded to the nearest, half to even, and boolean ones are true above a half; each keeps its type.
+
+    It works in the memory of the sum, which ends empty: beside it one variable at a time is made anew.
 
     Args:
-        global_state: name to array or tensor.
-        contributions: at least one; all with the same names, each known to the global state. What they leave out
-            stays as it was.
+        global_state: name to array.
+        changes: what the sites add to it, -G for parameters, weighted by their steps s. Variables of the global state
+            that it leaves out stay as they were.
+        parameters: names of the parameters; the others are buffers.
         momentum: momentum of the server, kept by the caller between rounds.
-        normalize: divide the mean update by the step-weighted mean η, before momentum.
+        scale: the mean η to divide by, see :func:`mean_scale`; 1 for FedGS as published.
 
     Returns:
-        Name to value, for each name of the global state, as tensor or array as it was there.
+        Name to array, for each name of the global state, in its shape and dtype.
 
     Raises:
-        ValueError: when there is no contribution, two are of the same site, or one does not fit (the site is named).
+        ValueError: when nothing was added to the sum.
     """
-    sites: set[str] = set()
-    total: ExactSum | None = None
-    parameters: set[str] = set()
-    contributions = list(contributions)
-    for contribution in contributions:
-        site = contribution.site
-        try:
-            if site in sites:
-                raise ValueError("a second contribution in the same round.")
-            values = _joined(contribution)
-            if total is None:
-                parameters = set(contribution.update)
-                total = ExactSum(_template(global_state, values), len(contributions))
-            elif set(contribution.update) != parameters:
-                raise ValueError("other parameters than the sites before.")
-            total.add(values, contribution.steps)
-        except ValueError as error:
-            raise ValueError(f"Contribution of site {site!r} refused: {error}") from error
-        sites.add(site)
-    if total is None:
-        raise ValueError("There should be at least one contribution, got none.")
-
     state = dict(global_state)
-    divisor = mean_scale((item.steps, item.scale) for item in contributions) if normalize else 1.0
-    for name, mean in total.drain():
-        old = global_state[name]
+    for name, change in changes.drain():
+        old = state[name]
         if name in parameters:
-            mean /= divisor
-            step = momentum.apply(name, mean) if momentum else mean
-            mean = _numpy(old) - step
-        state[name] = _like(mean, old)
+            np.negative(change, out=change)
+            change /= scale
+            momentum.apply(name, change)
+            np.subtract(old, change, out=change)
+        else:
+            np.add(old, change, out=change)
+        state[name] = _cast(change, old.dtype)
     return state
 
 
-def _joined(contribution: Contribution) -> dict[str, np.ndarray]:
-    both = contribution.update.keys() & contribution.buffers.keys()
-    if both:
-        raise ValueError(f"both parameter and buffer: {', '.join(sorted(both))}.")
-    return {name: _numpy(value) for name, value in {**contribution.update, **contribution.buffers}.items()}
-
-
-def _template(global_state: Mapping[str, Array], names: Iterable[str]) -> dict[str, np.ndarray]:
-    unknown = sorted(set(names) - global_state.keys())
-    if unknown:
-        raise ValueError(f"unknown variables: {', '.join(unknown)}.")
-    # In the order of the global state: that of the sites does not matter.
-    given = set(names)
-    return {name: _numpy(value) for name, value in global_state.items() if name in given}
-
-
-def _numpy(value: Array) -> np.ndarray:
-    if isinstance(value, torch.Tensor):
-        value = value.detach().cpu()
-        return (value.float() if value.dtype == torch.bfloat16 else value).numpy()
-    return np.asarray(value)
-
-
-def _like(values: np.ndarray, old: Array) -> Array:
-    """``values`` in the type, and on the device, of ``old``."""
-    if isinstance(old, torch.Tensor):
-        return torch.from_numpy(np.asarray(cast(values, _numpy(old).dtype))).to(old.device, old.dtype)
-    return np.asarray(cast(values, np.asarray(old).dtype))
+def _cast(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Values rounded to a variable's own type."""
+    if dtype.kind == "b":
+        return np.asarray(values > 0.5)
+    if dtype.kind != "f":
+        np.rint(values, out=values)
+    return values.astype(dtype)

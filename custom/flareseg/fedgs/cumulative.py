@@ -75,7 +75,7 @@ class CumulativeUpdate:
         if not (math.isfinite(scale) and scale > 0):
             raise ValueError(f"scale should be finite and above 0, got {scale}.")
         moved = [[p for p in group["params"] if p.grad is not None] for group in self._optimizer.param_groups]
-        adaptive = isinstance(self._optimizer, Adam)
+        adaptive = isinstance(self._optimizer, (Adam, AdamW))  # in older PyTorch AdamW is no Adam
         if not adaptive:
             # SGD's decay depends on the parameters as they were before the step.
             for group, parameters in zip(self._optimizer.param_groups, moved, strict=True):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ LIMIT_BITS = 22
 MAX_WEIGHT = 1 << 20
 
 # Elements worked on at a time: few enough for the cache, and so many that threads seldom wait for Python's lock.
-_BLOCK = 3 << 15
+_BLOCK = 1 << 16
 # Below so many elements a second thread does not pay.
 _THREADED_ELEMENTS = 1 << 18
 _THREADS = min(4, os.cpu_count() or 1)
@@ -34,6 +35,7 @@ class _Block(NamedTuple):
 
     sums: np.ndarray
     quanta: float
+    measured: bool
     pieces: list[tuple[str, slice]]  # which elements of which variables
 
 
@@ -50,12 +52,15 @@ class ExactSum:
     Args:
         template: name to array; only shapes and dtypes are looked at (float16, float32, float64, integers, bool).
         contributions: how many will come at the most.
+        measured: names whose values make up a contribution's norm, of the floating-point variables.
 
     Raises:
         ValueError: when a variable is of any other type, or ``contributions`` below 1.
     """
 
-    def __init__(self, template: Mapping[str, np.ndarray], contributions: int) -> None:
+    def __init__(
+        self, template: Mapping[str, np.ndarray], contributions: int, measured: Collection[str] = frozenset()
+    ) -> None:
         if contributions < 1:
             raise ValueError(f"contributions should be at least 1, got {contributions}.")
         self._limit = _LIMIT / contributions
@@ -65,8 +70,10 @@ class ExactSum:
                 raise ValueError(f"{name} should be of a real type, got {array.dtype}.")
         self._variables: dict[str, _Variable] = {}
         self._blocks: list[_Block] = []
-        for quanta, kinds in ((2.0**QUANTUM_BITS, "f"), (1.0, "iub")):
-            self._lay_out({name: array for name, array in template.items() if array.dtype.kind in kinds}, quanta)
+        floats = {name: array for name, array in template.items() if array.dtype.kind == "f"}
+        self._lay_out({name: array for name, array in floats.items() if name in measured}, 2.0**QUANTUM_BITS, True)
+        self._lay_out({name: array for name, array in floats.items() if name not in measured}, 2.0**QUANTUM_BITS, False)
+        self._lay_out({name: array for name, array in template.items() if name not in floats}, 1.0, False)
         self._variables = {name: self._variables[name] for name in template}
         self._weight = 0
 
@@ -75,17 +82,24 @@ class ExactSum:
         """Sum of the weights added."""
         return self._weight
 
-    def add(self, values: Mapping[str, np.ndarray], weight: int) -> None:
+    def add(
+        self, values: Mapping[str, np.ndarray], weight: int, check: Callable[[float], None] = lambda norm: None
+    ) -> float:
         """Add one contribution; all of it, or nothing where it is refused.
 
         Args:
             values: name to array, of the template's names and shapes; floats for float variables, integers or
                 booleans for the others.
             weight: from 1 to 2^20.
+            check: is given the norm, and may refuse the contribution by a ValueError.
+
+        Returns:
+            The L2 norm of the measured variables together.
 
         Raises:
             ValueError: when the weight is absurd, a variable unknown, missing, misshapen, of the wrong kind, not
-                finite, or so large that it passes its share of the limit; or when more come than were announced.
+                finite, or so large that it passes its share of the limit; when more come than were announced; or when
+                ``check`` says so.
         """
         if not self._left:
             raise ValueError("There should be no more contributions than were announced.")
@@ -95,15 +109,23 @@ class ExactSum:
         arrays = self._fitting(values)
         parts = self._parts()
         scratch = np.empty((len(parts), _BLOCK))
-        added = _in_threads(lambda part, own: self._add_blocks(arrays, weight, part, own), parts, scratch)
+        squares = np.zeros(len(self._blocks))
+        added = _in_threads(lambda part, own: self._add_blocks(arrays, weight, part, own, squares), parts, scratch)
         refused = [part[done] for part, done in zip(parts, added, strict=True) if done < len(part)]
-        if refused:
+        try:
+            if refused:
+                raise ValueError(_fault(arrays, weight, self._blocks[min(refused)], self._limit))
+            # In the order of the blocks: the norm is the same for any number of threads.
+            norm = math.sqrt(sum(squares.tolist()))
+            check(norm)
+        except Exception:
             # The sums are exact: what was added is taken off again without a trace.
             for part, done in zip(parts, added, strict=True):
-                self._add_blocks(arrays, -weight, part[:done], scratch[0])
-            raise ValueError(_fault(arrays, weight, self._blocks[min(refused)], self._limit))
+                self._add_blocks(arrays, -weight, part[:done], scratch[0], squares)
+            raise
         self._left -= 1
         self._weight += weight
+        return norm
 
     def drain(self) -> Iterator[tuple[str, np.ndarray]]:
         """Give the weighted mean of each variable in turn, float64, freeing its sum: the accumulator ends empty.
@@ -120,19 +142,8 @@ class ExactSum:
             mean /= variable.quanta * self._weight
             yield name, mean.reshape(variable.shape)
 
-    def mean(self) -> dict[str, np.ndarray]:
-        """The weighted means in the template's dtypes; the accumulator ends empty.
-
-        Integers are rounded to the nearest, half to even; a boolean is true where the weight of true is above half.
-
-        Raises:
-            ValueError: when nothing was added.
-        """
-        dtypes = {name: variable.dtype for name, variable in self._variables.items()}
-        return {name: cast(values, dtypes[name]) for name, values in self.drain()}
-
-    def _lay_out(self, template: Mapping[str, np.ndarray], quanta: float) -> None:
-        """Make the sums of variables with one quantum: small ones share a store, a large one has its own."""
+    def _lay_out(self, template: Mapping[str, np.ndarray], quanta: float, measured: bool) -> None:
+        """Make the sums of variables of one kind: small ones share a store, a large one has its own."""
         for names in _packs(template):
             store = np.zeros(sum(template[name].size for name in names))
             start = 0
@@ -142,7 +153,7 @@ class ExactSum:
                 start += size
             for start in range(0, store.size, _BLOCK):
                 at = slice(start, start + _BLOCK)
-                self._blocks.append(_Block(store[at], quanta, [(name, at) for name in names]))
+                self._blocks.append(_Block(store[at], quanta, measured, [(name, at) for name in names]))
 
     def _parts(self) -> list[range]:
         """The numbers of the blocks, dealt out to threads."""
@@ -169,32 +180,33 @@ class ExactSum:
             arrays[name] = array.reshape(-1)
         return arrays
 
-    def _add_blocks(self, arrays: dict[str, np.ndarray], weight: int, part: range, scratch: np.ndarray) -> int:
-        """Add to blocks in turn, and give how many could take it: those before the first that could not."""
+    def _add_blocks(
+        self, arrays: dict[str, np.ndarray], weight: int, part: range, scratch: np.ndarray, squares: np.ndarray
+    ) -> int:
+        """Add to blocks in turn, noting squared norms; gives how many could take it, those before the first that not.
+
+        All that is done to a block is done while it is in the cache.
+        """
         for done, number in enumerate(part):
-            sums, quanta, pieces = self._blocks[number]
+            sums, quanta, measured, pieces = self._blocks[number]
             product = scratch[: sums.size]
             start = 0
             for name, at in pieces:
                 piece = arrays[name][at]
                 product[start : start + piece.size] = piece
                 start += piece.size
-            largest = _largest(piece if len(pieces) == 1 else product)
-            if not np.rint(largest * abs(weight) * quanta) <= self._limit:  # NaN is not
+            with np.errstate(over="ignore", invalid="ignore"):  # refused below, in words
+                square = float(product @ product)
+            if measured:
+                squares[number] = square
+            # No value is above the norm: only near the limit, or where it is NaN, each value is looked at.
+            within = math.sqrt(square) * abs(weight) * quanta <= self._limit / 2
+            if not within and not np.rint(_largest(product) * abs(weight) * quanta) <= self._limit:
                 return done
             np.multiply(product, weight * quanta, out=product)
             np.rint(product, out=product)
             np.add(sums, product, out=sums)
         return len(part)
-
-
-def cast(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Values rounded to a variable's own type: see :meth:`ExactSum.mean`."""
-    if dtype.kind == "f":
-        return values.astype(dtype)
-    if dtype.kind == "b":
-        return values > 0.5
-    return np.rint(values).astype(dtype)
 
 
 def _packs(template: Mapping[str, np.ndarray]) -> Iterator[list[str]]:

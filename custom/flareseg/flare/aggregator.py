@@ -17,22 +17,14 @@ from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.app_event_type import AppEventType
 
 from flareseg.errors import FlaresegError
-from flareseg.fedgs import ExactSum, ServerMomentum, mean_scale
-from flareseg.fedgs.exact import cast
+from flareseg.fedgs import ExactSum, ServerMomentum, aggregate, mean_scale
 from flareseg.fedgs.norm_bound import NormBound, l2_norm
 from flareseg.flare.contribution import read_contribution
 from flareseg.flare.keys import Prop, job_task
+from flareseg.flare.messages import plain
 from flareseg.flare.training import job_min_clients
 from flareseg.networks import build_network, local_names
 from flareseg.task import Task
-
-_REASON_LENGTH = 200
-
-
-def plain(text: str) -> str:
-    """Text that came from a site, fit for one line of a log: no control characters, not long."""
-    line = "".join(character if character.isprintable() else " " for character in text)
-    return line if len(line) <= _REASON_LENGTH else line[: _REASON_LENGTH - 1] + "…"
 
 
 class FedGSAggregator(Aggregator):
@@ -76,7 +68,7 @@ class FedGSAggregator(Aggregator):
             shared = {name: value for name, value in weights.items() if name not in self._local}
             sites = len(fl_ctx.get_engine().get_clients())
             with self._lock:
-                self._sum, self._accepted, self._closed = ExactSum(shared, max(1, sites)), {}, False
+                self._sum, self._accepted, self._closed = ExactSum(shared, max(1, sites), self._parameters), {}, False
                 self._bound.open(l2_norm(shared, self._parameters))
 
     def state(self) -> tuple[dict[str, np.ndarray], list[float]]:
@@ -119,12 +111,8 @@ class FedGSAggregator(Aggregator):
             )
         else:
             normalize = self._task is not None and self._task.fedgs and self._task.fedgs.normalize == "mean"
-            divisor = mean_scale(accepted.values()) if normalize else 1.0
-            for name, change in total.drain():
-                step = -change
-                if name in self._parameters:
-                    step = self._momentum.apply(name, step / divisor)
-                weights[name] = cast(weights[name] - step, weights[name].dtype)
+            scale = mean_scale(accepted.values()) if normalize else 1.0
+            weights = aggregate(weights, total, self._parameters, self._momentum, scale)
         stats = {
             AggregationStatsKey.ROUND: round_number,
             AggregationStatsKey.CONTRIBUTORS: sorted(accepted),
@@ -149,8 +137,6 @@ class FedGSAggregator(Aggregator):
         contribution = read_contribution(shareable, self._task, self._digest, fl_ctx)
         if not all(isinstance(value, np.ndarray | np.generic) for value in contribution.data.values()):
             raise ValueError("expected NumPy arrays")
-        norm = l2_norm(contribution.data, self._parameters)
-        self._bound.check(norm)
-        self._sum.add(contribution.data, contribution.steps)
+        norm = self._sum.add(contribution.data, contribution.steps, self._bound.check)
         self._bound.accepted(norm)
         self._accepted[site] = contribution.steps, contribution.scale

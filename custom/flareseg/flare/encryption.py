@@ -16,9 +16,9 @@ from nvflare.app_opt.he.intime_accumulate_model_aggregator import HEInTimeAccumu
 from tenseal.tensors.ckksvector import CKKSVector
 
 from flareseg.errors import FlaresegError
-from flareseg.flare.aggregator import plain
 from flareseg.flare.contribution import read_contribution
 from flareseg.flare.keys import Prop, job_task
+from flareseg.flare.messages import plain
 from flareseg.networks import initial_state
 from flareseg.privacy.scopes import Encrypted
 from flareseg.task import Task

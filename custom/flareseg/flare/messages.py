@@ -12,13 +12,14 @@ from flareseg.task import Modality
 
 Dice = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+FinitePositive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 
 _MOST_ITEMS = 100
 _MOST_CHARACTERS = 1000
 _MOST_DIGITS = 64
+_LINE_LENGTH = 200
 
 
 class _Message(BaseModel):
@@ -47,11 +48,11 @@ class PrivacyMessage(_Message):
 
     scope: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")]
     clipped: bool | None = None
-    epsilon: Positive | None = None
-    delta: Positive | None = None
-    budget: Positive | None = None
-    noise_multiplier: Positive | None = None
-    sample_rate: Positive | None = None
+    epsilon: FinitePositive | None = None
+    delta: FinitePositive | None = None
+    budget: FinitePositive | None = None
+    noise_multiplier: FinitePositive | None = None
+    sample_rate: FinitePositive | None = None
     rounds_left: Annotated[int, Field(ge=0)] | None = None
 
 
@@ -77,6 +78,12 @@ class SiteError(_Message):
         known = self.code in ErrorCode.__members__
         where = f" (case {self.case})" if self.case else ""
         return f"{self.code}{where}; the site's own log names {'file and remedy' if known else 'the cause'}"
+
+
+def plain(text: str) -> str:
+    """Text that came from a site, fit for one line of a log: no control characters, not long."""
+    line = "".join(character if character.isprintable() else " " for character in text)
+    return line if len(line) <= _LINE_LENGTH else line[: _LINE_LENGTH - 1] + "…"
 
 
 def check_meta(meta: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.fuel.sec.audit import AuditService
 from nvflare.fuel.sec.authz import AuthorizationService, AuthzContext
 
-from flareseg.flare.aggregator import plain
+from flareseg.flare.messages import plain
 
 
 class RefusalAudit(FLComponent):

@@ -11,7 +11,7 @@ from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_component import FLComponent
 from nvflare.apis.fl_context import FLContext
 
-from flareseg.flare.aggregator import plain
+from flareseg.flare.messages import plain
 
 _REASONS = {
     "certificate has expired": "the certificate is past its date",

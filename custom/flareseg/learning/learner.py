@@ -229,15 +229,7 @@ class Learner:
         settings = self.task.gin
         if settings is None:
             return None
-        gin = RandGIN(
-            prob=settings.probability,
-            mode=settings.kernels,
-            alpha=settings.mixing,
-            kernel_sizes=settings.kernel_sizes,
-            hidden_channels=settings.hidden_channels,
-            layers=settings.layers,
-            clean_share=settings.clean_share,
-        )
+        gin = RandGIN.of(settings)
         if self.privacy is not None:
             return gin.set_random_state(state=np.random.RandomState(np.random.MT19937()))
         return gin.set_random_state(seed=int(self._generator(round_number, "gin").integers(2**32)))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from flareseg.files import replacing
 
 
 def render(template: str, **values: Any) -> str:
@@ -26,15 +27,8 @@ def render(template: str, **values: Any) -> str:
 def write_text(path: Path, text: str) -> None:
     """Write a file atomically, with the user's usual permissions; folders are made as needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with scratch.open("w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(scratch, path)
-    finally:
-        scratch.unlink(missing_ok=True)
+    with replacing(path) as stream:
+        stream.write(text.encode())
 
 
 def dice(value: float | None) -> str:

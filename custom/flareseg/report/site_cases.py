@@ -135,14 +135,7 @@ def gin_samples(item: Segmented, settings: GIN, task: Task, site: str, count: in
         image, inside = item.image[..., low : low + task.patch[2]], number - low
     else:
         image, inside = item.image[..., number], None
-    gin = RandGIN(
-        prob=1.0,
-        mode=settings.kernels,
-        alpha=settings.mixing,
-        kernel_sizes=settings.kernel_sizes,
-        hidden_channels=settings.hidden_channels,
-        layers=settings.layers,
-    )
+    gin = RandGIN.of(settings.model_copy(update={"probability": 1.0, "clean_share": 0.0}))
     gin.set_random_state(seed=int(generator(task.training.seed, site, 0, "gin samples").integers(2**32)))
     x = torch.from_numpy(np.ascontiguousarray(image))[None]
     samples = [gin.apply_batch(x)[0].numpy() for _ in range(count)]

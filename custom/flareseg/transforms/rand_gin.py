@@ -15,6 +15,7 @@ from monai.utils import convert_to_dst_type, convert_to_tensor
 from monai.utils.enums import TransformBackends
 from torch import Tensor
 
+from flareseg.methods import GIN
 from flareseg.transforms.gin import gin
 
 MODES = ("per_sample", "per_batch", "per_volume")
@@ -39,10 +40,11 @@ class RandGIN(RandomizableTransform):
         kernel_sizes: odd sizes to draw from.
         hidden_channels: channels between the layers.
         layers: number of layers.
-        clean_share: share of each batch, rounded down, that stays as it is whatever ``prob`` says; in [0, 1).
+        clean_share: share of each batch, rounded down, that stays as it is whatever ``prob`` says; in [0, 1). Not with
+            "per_volume", where the samples of a volume stay or change together, so that no share could be kept.
 
     Raises:
-        ValueError: when a setting is out of range.
+        ValueError: when a setting is out of range, or two do not go together.
     """
 
     backend = [TransformBackends.TORCH]  # noqa: RUF012 (MONAI's way to say what a transform works on)
@@ -59,6 +61,8 @@ class RandGIN(RandomizableTransform):
     ) -> None:
         if not 0 <= clean_share < 1:
             raise ValueError(f"clean_share should be in [0, 1), got {clean_share}.")
+        if clean_share and mode == "per_volume":
+            raise ValueError(f"clean_share should be 0 with mode 'per_volume', got {clean_share}.")
         if not 0 <= prob <= 1:
             raise ValueError(f"prob should be in [0, 1], got {prob}.")
         if mode not in MODES:
@@ -82,6 +86,19 @@ class RandGIN(RandomizableTransform):
         self._kernels: list[Tensor] = []
         self._shifts: list[Tensor] = []
         self._mix = torch.zeros(0)
+
+    @classmethod
+    def of(cls, settings: GIN) -> RandGIN:
+        """The transform that ``gin`` of a ``task.yaml`` asks for."""
+        return cls(
+            prob=settings.probability,
+            mode=settings.kernels,
+            alpha=settings.mixing,
+            kernel_sizes=settings.kernel_sizes,
+            hidden_channels=settings.hidden_channels,
+            layers=settings.layers,
+            clean_share=settings.clean_share,
+        )
 
     def randomize(self, data: Sequence[int]) -> None:
         r"""Draw for a batch. How many numbers are drawn does not depend on which samples are chosen.
@@ -154,35 +171,22 @@ class RandGIN(RandomizableTransform):
 
 
 class RandGINd(MapTransform, RandomizableTransform):
-    """Dictionary form of :class:`RandGIN`: all keys get the same draws.
+    """Dictionary form of :class:`RandGIN`, for a MONAI ``Compose``: all keys get the same draws.
+
+    ``Compose([LoadImaged("image"), ..., RandGINd("image", prob=0.5)])``, after the normalisation.
 
     Args:
         keys: keys of the images, each of shape (C, H, W) or (C, D, H, W) with the same number of channels and axes.
-        prob: see :class:`RandGIN`, as for the rest.
-        mode: see there.
-        alpha: see there.
-        kernel_sizes: see there.
-        hidden_channels: see there.
-        layers: see there.
         allow_missing_keys: whether a key may be missing.
+        settings: those of :class:`RandGIN` by name. What they say of a batch has no effect on a single image.
     """
 
     backend = RandGIN.backend
 
-    def __init__(
-        self,
-        keys: KeysCollection,
-        prob: float = 1.0,
-        mode: str = "per_sample",
-        alpha: tuple[float, float] = (0.0, 1.0),
-        kernel_sizes: Sequence[int] = (1, 3),
-        hidden_channels: int = 2,
-        layers: int = 4,
-        allow_missing_keys: bool = False,
-    ) -> None:
+    def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False, **settings: Any) -> None:
         MapTransform.__init__(self, keys, allow_missing_keys)
-        RandomizableTransform.__init__(self, prob)
-        self.gin = RandGIN(prob, mode, alpha, kernel_sizes, hidden_channels, layers)
+        self.gin = RandGIN(**settings)
+        RandomizableTransform.__init__(self, self.gin.prob)
 
     def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> RandGINd:
         """Seed the draws."""

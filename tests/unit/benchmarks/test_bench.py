@@ -14,24 +14,34 @@ def _repository_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(REPOSITORY))  # benchmarks/ is not part of the package
 
 
-def test_quick_run_writes_valid_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("case", "name"),
+    [
+        ("gin", "GIN beside a training step"),
+        ("site", "FedGS at a site: peak memory"),
+        ("server", "accepting beside NVFlare's aggregator"),
+    ],
+)
+def test_quick_run_writes_valid_json(case: str, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from benchmarks.__main__ import main
 
     output = tmp_path / "new" / "bench.json"
-    assert main(["--quick", "gin", "--output", str(output)]) == 0
+    assert main(["--quick", case, "--output", str(output)]) == 0
     content = json.loads(output.read_text())
     assert content["quick"] is True
     assert {"cpu", "cores", "torch_threads", "versions"} <= content["machine"].keys()
     assert content["rows"]
     for row in content["rows"]:
-        assert row["case"] == "gin"
+        assert row["case"] == case
         if row["ours"] is None:
             assert row["met"] is None
             assert row["limit"].startswith("not run")
         else:
             assert math.isclose(row["ratio"], row["ours"] / row["reference"])
             assert row["met"] == (row["ratio"] <= row["target"])
-    assert "GIN beside a training step" in " ".join(capsys.readouterr().out.split())
+            assert row["met"] or row["limit"]
+    assert any(name in row["name"] for row in content["rows"])
+    assert "limited by" in capsys.readouterr().out
 
 
 def test_unknown_case_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -171,6 +171,16 @@ def test_parameters_without_gradient_are_left_out(kind) -> None:
     assert first.requires_grad is False
 
 
+def test_adamw_need_not_be_an_adam(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not a subclass in PyTorch 2.4."""
+    monkeypatch.setattr(cumulative, "Adam", type("Adam", (), {}))
+    parameter = nn.Parameter(torch.zeros(1))
+    parameter.grad = torch.ones(1)
+    update = CumulativeUpdate(torch.optim.AdamW([parameter], lr=0.1))
+    update.step()
+    assert update.update()[0].item() == pytest.approx(0.1)
+
+
 def test_learning_rate_may_change() -> None:
     parameter = nn.Parameter(torch.zeros(1))
     optimizer = torch.optim.SGD([parameter], lr=0.1)

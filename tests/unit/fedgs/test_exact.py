@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flareseg.fedgs import ExactSum
+from flareseg.fedgs import ExactSum, ServerMomentum, aggregate, exact
+from flareseg.fedgs.norm_bound import l2_norm
 
 TEMPLATE = {
     "weight": np.zeros((3, 2), np.float32),
@@ -17,6 +18,10 @@ TEMPLATE = {
     "count": np.zeros((), np.int64),
     "flag": np.zeros(2, bool),
 }
+
+
+def mean_of(total: ExactSum, name: str) -> np.ndarray:
+    return dict(total.drain())[name]
 
 
 def values(seed: int) -> dict[str, np.ndarray]:
@@ -38,9 +43,9 @@ def test_order_does_not_matter_to_the_last_bit(weights: list[int], data: st.Data
         for site in order:
             total.add(values(seed + site), weights[site])
         assert total.weight == sum(weights)
-        means.append(total.mean())
+        means.append(dict(total.drain()))
     for name, array in means[0].items():
-        assert array.dtype == TEMPLATE[name].dtype
+        assert array.dtype == np.float64
         assert array.shape == TEMPLATE[name].shape
         assert array.tobytes() == means[1][name].tobytes()
 
@@ -53,7 +58,7 @@ def test_is_the_mean_of_rational_arithmetic(terms: list[tuple[float, int]]) -> N
         total.add({"x": np.array([value], np.float32)}, weight)
     weight = sum(w for _, w in terms)
     expected = sum(Fraction(v) * w for v, w in terms) / weight
-    assert abs(Fraction(float(total.mean()["x"][0])) - expected) <= Fraction(2, 2**30)
+    assert abs(Fraction(mean_of(total, "x")[0]) - expected) <= Fraction(2, 2**30)
 
 
 def test_whole_numbers_and_booleans() -> None:
@@ -62,9 +67,9 @@ def test_whole_numbers_and_booleans() -> None:
     total.add({**big, "count": np.int64(2**40), "flag": np.array([True, True])}, 2)
     total.add({**big, "count": np.int64(2**40 + 1), "flag": np.array([True, False])}, 1)
     total.add({**big, "count": np.int64(2**40 + 3), "flag": np.array([False, False])}, 1)
-    mean = total.mean()
+    mean = dict(total.drain())
     assert mean["count"] == 2**40 + 1
-    assert mean["flag"].tolist() == [True, False]  # half is not a majority
+    assert mean["flag"].tolist() == [0.75, 0.5]
 
 
 LARGE = np.full((3, 2), 2.0**12, np.float32)
@@ -98,8 +103,76 @@ def test_a_refused_contribution_leaves_no_trace(change: dict, weight, message: s
     for total in (with_refused, without):
         total.add(values(2), 4)
     assert with_refused.weight == without.weight
-    one, other = with_refused.mean(), without.mean()
+    one, other = dict(with_refused.drain()), dict(without.drain())
     assert all(one[name].tobytes() == other[name].tobytes() for name in TEMPLATE)
+
+
+FLOATS = st.floats(width=32) | st.sampled_from([np.nan, np.inf, -np.inf, 3e38, 2.0**12, -(2.0**17), 2.0**17 + 1])
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    data=st.data(),
+    names=st.sets(st.sampled_from(["weight", "half", "count", "flag", "more"])),
+    kind=st.sampled_from([np.float16, np.float32, np.float64, np.int64, bool]),
+    shape=st.sampled_from([(), (2,), (4,), (3, 2)]),
+    weight=st.one_of(st.integers(-2, 2**21), st.booleans(), st.floats()),
+    bound=st.sampled_from([0.0, 1.0, np.inf]),
+)
+def test_whatever_is_sent_is_added_whole_or_leaves_no_trace(
+    data: st.DataObject, names: set[str], kind: type, shape: tuple[int, ...], weight: object, bound: float
+) -> None:
+    sent = values(1)
+    for name in names:
+        with np.errstate(all="ignore"):
+            sent[name] = np.full(shape, data.draw(FLOATS)).astype(kind)
+    both, without = (ExactSum(TEMPLATE, 16, {"weight"}) for _ in range(2))
+
+    def check(norm: float) -> None:
+        if norm > bound:
+            raise ValueError("too far")
+
+    for total in (both, without):
+        total.add(values(0), 3)
+    try:
+        norm = both.add(sent, weight, check)  # type: ignore[arg-type]
+    except ValueError:
+        assert both.weight == without.weight
+        one, other = dict(both.drain()), dict(without.drain())
+        assert all(one[name].tobytes() == other[name].tobytes() for name in TEMPLATE)
+    else:
+        assert norm == pytest.approx(float(np.linalg.norm(sent["weight"].astype(np.float64))))
+        assert both.weight == without.weight + int(weight)  # type: ignore[call-overload]
+        assert all(np.isfinite(mean).all() for _, mean in both.drain())
+
+
+def test_the_norm_is_of_what_is_measured_for_any_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    model = {f"v{i}": rng.standard_normal(300_000).astype(np.float32) for i in range(3)}
+    norms = []
+    for threads in (1, 2, 3):
+        monkeypatch.setattr(exact, "_THREADS", threads)
+        norms.append(ExactSum(model, 1, {"v0", "v2"}).add(model, 2))
+    assert norms[0] == pytest.approx(l2_norm(model, {"v0", "v2"}))
+    assert norms[0] == norms[1] == norms[2]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e200, 1e308])
+def test_values_without_a_norm_are_refused_in_words_alone(bad: float) -> None:
+    total = ExactSum({"x": np.zeros(3)}, 2, {"x"})
+    with pytest.raises(ValueError, match="x should"):
+        total.add({"x": np.array([bad, 1.0, -bad])}, 3)
+
+
+def test_the_limit_is_that_of_each_value_and_not_of_the_norm() -> None:
+    template = {"x": np.zeros(1000, np.float32)}
+    full = np.full(1000, 2.0**21, np.float32)
+    total = ExactSum(template, 2)
+    total.add({"x": full}, 1)
+    with pytest.raises(ValueError, match="x should keep weight times value within"):
+        total.add({"x": np.nextafter(full, np.float32(np.inf))}, 1)
+    assert (mean_of(total, "x") == 2.0**21).all()
 
 
 def test_missing_variable_is_refused() -> None:
@@ -115,7 +188,7 @@ def test_a_large_contribution_takes_no_room_from_the_others() -> None:
         total.add({"x": 2 * share}, 2**20)
     for _ in range(3):
         total.add({"x": share}, 2**20)
-    assert total.mean()["x"] == 1
+    assert mean_of(total, "x") == 1
 
 
 def test_more_contributions_than_announced_are_refused() -> None:
@@ -132,7 +205,7 @@ def test_blocks_and_layouts() -> None:
     array = rng.standard_normal((300, 500)).astype(np.float32)
     total = ExactSum({"x": array.T, "empty": np.zeros((0, 3))}, 16)
     total.add({"x": array.T, "empty": np.zeros((0, 3))}, 7)
-    np.testing.assert_allclose(total.mean()["x"], array.T, rtol=1e-6, atol=2**-30)
+    np.testing.assert_allclose(mean_of(total, "x"), array.T, rtol=1e-6, atol=2**-30)
 
 
 @pytest.mark.parametrize("sites", [2, 10])
@@ -143,11 +216,11 @@ def test_memory_is_two_models_and_the_largest_variable(sites: int) -> None:
     total = ExactSum(model, 16)
     for _ in range(sites):
         total.add(model, 5)
-    mean = total.mean()
+    state = aggregate(model, total, {"v3"}, ServerMomentum(0.0))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak <= 2.2 * size + 200_000 * 4
-    assert (mean["v3"] == 1).all()
+    assert (state["v3"] == 2).all()
 
 
 @pytest.mark.parametrize("at", [0, 500_000, 999_999])
@@ -162,6 +235,6 @@ def test_one_bad_value_in_a_large_variable_is_found(at: int) -> None:
 
 def test_nothing_to_average() -> None:
     with pytest.raises(ValueError, match="no contribution was added"):
-        ExactSum(TEMPLATE, 16).mean()
+        next(ExactSum(TEMPLATE, 16).drain())
     with pytest.raises(ValueError, match="x should be of a real type, got complex64"):
         ExactSum({"x": np.zeros(1, np.complex64)}, 1)

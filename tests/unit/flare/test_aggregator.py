@@ -21,7 +21,6 @@ from nvflare.app_common.app_event_type import AppEventType
 
 import flareseg
 from flareseg.errors import FlaresegError
-from flareseg.fedgs import Contribution, aggregate
 from flareseg.flare.aggregator import FedGSAggregator
 from flareseg.flare.keys import Header, Prop
 from flareseg.flare.persistor import SegmentationModelPersistor
@@ -109,27 +108,49 @@ def bench(tmp_path: Path, task_content: dict[str, Any]) -> Bench:
     return Bench(tmp_path, task_content)
 
 
-def test_the_model_is_what_fedgs_aggregate_gives(bench: Bench) -> None:
-    steps = {"a": 3, "b": 1, "c": 2}
-    for seed, (site, count) in enumerate(steps.items()):
-        assert bench.accept(site, bench.contribution(seed, count)) == (True, None)
-    got = bench.aggregate()
+@pytest.mark.parametrize("norm", ["instance", "batch"])
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("normalize", ["none", "mean"])
+def test_two_rounds_are_the_published_arithmetic(
+    tmp_path: Path, task_content: dict[str, Any], norm: str, momentum: float, normalize: str
+) -> None:
+    """Written out in float64, for parameters, statistics and the whole-numbered count of batches."""
+    content = task_content | {
+        "network": {"channels": [4, 8], "norm": norm},
+        "aggregation": {"server_momentum": momentum},
+        "fedgs": {**task_content["fedgs"], "normalize": normalize},
+    }
+    bench = Bench(tmp_path, content)
     parameters = {name for name, _ in build_network(bench.task).named_parameters()}
-    want = aggregate(
-        bench.state,
-        [
-            Contribution(
-                site,
-                count,
-                {k: -v for k, v in bench.update(seed).items() if k in parameters},
-                {k: bench.state[k] + v for k, v in bench.update(seed).items() if k not in parameters},
-            )
-            for seed, (site, count) in enumerate(steps.items())
-        ],
-    )
-    for name, value in bench.state.items():
-        assert got[name].dtype == value.dtype
-        assert got[name].tobytes() == want[name].tobytes()
+    sites = {"a": (3, 2.5), "b": (1, 1.0), "c": (2, 1.5)}  # steps and mean η
+    divisor = 11.5 / 6 if normalize == "mean" else 1.0
+    want = {name: value.astype(np.float64) for name, value in bench.state.items()}
+    velocity = {name: np.zeros_like(want[name]) for name in parameters}
+    for number in range(2):
+        bench.open(number)
+        updates = []
+        for seed, (site, (steps, scale)) in enumerate(sites.items()):
+            updates.append((steps, bench.update(10 * number + seed)))
+            # The count of batches differs between sites: its mean is no whole number.
+            updates[-1][1].update({k: v + seed for k, v in updates[-1][1].items() if v.dtype.kind == "i"})
+            sent = bench.contribution(steps=steps, scale=scale)
+            from_shareable(sent).data.update(updates[-1][1])
+            assert bench.accept(site, sent) == (True, None)
+        got = bench.aggregate()
+        assert got.keys() == want.keys()
+        for name, old in bench.state.items():
+            change = sum(steps * update[name].astype(np.float64) for steps, update in updates) / 6
+            if name in parameters:
+                velocity[name] = momentum * velocity[name] - change / divisor
+                want[name] = want[name] - velocity[name]
+            else:
+                want[name] = want[name] + change
+            if old.dtype.kind == "i":
+                want[name] = np.rint(want[name])
+            assert got[name].dtype == old.dtype
+            np.testing.assert_allclose(got[name], want[name], rtol=1e-6, atol=1e-7)
+        bench.state = got
+    assert (norm == "batch") == any(value.dtype.kind == "i" for value in bench.state.values())
     assert not bench.panics
 
 
@@ -170,7 +191,8 @@ def _first(data: dict[str, np.ndarray], value: float) -> None:
 BAD: dict[str, tuple[Callable[[Bench], Shareable], str]] = {
     "nan": (_spoil(lambda data: _first(data, np.nan)), "finite"),
     "infinite": (_spoil(lambda data: _first(data, np.inf)), "finite"),
-    "huge": (_spoil(lambda data: _first(data, 1e30)), "its norm should be at most"),
+    "huge": (_spoil(lambda data: _first(data, 1e30)), "should keep weight times value within"),
+    "far": (_spoil(lambda data: _first(data, 1e4)), "its norm should be at most"),
     "unknown variable": (_spoil(lambda data: data.update(extra=np.zeros(2, np.float32))), "unknown: extra"),
     "missing variable": (_spoil(lambda data: data.pop(next(iter(data)))), "missing"),
     "misshapen": (_spoil(lambda data: data.update({k: v[..., None] for k, v in data.items()})), "shape"),

@@ -12,11 +12,10 @@ from nvflare.apis.job_launcher_spec import JobReturnCode
 from nvflare.apis.wf_comm_spec import WFCommSpec
 
 from flareseg.errors import ErrorCode, FlaresegError
-from flareseg.flare.aggregator import plain
 from flareseg.flare.evaluation import rank
 from flareseg.flare.executor import SegmentationExecutor
 from flareseg.flare.launcher import SurvivableHandle
-from flareseg.flare.messages import ScoreMessage, ScoresMessage
+from flareseg.flare.messages import ScoreMessage, ScoresMessage, plain
 from flareseg.flare.recorder import RunRecorder, named_sites
 from flareseg.flare.selector import site_dice, site_small_dice
 from flareseg.flare.site_privacy import scope_in_force

@@ -4,11 +4,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from flareseg.data.cache import Volume
+from flareseg.data.sampling import PatchSampler
 from flareseg.learning.gradient_scale import GradientScale, smallest_components, target_deltas
 from flareseg.methods import SmallTarget
 from flareseg.task import Task
+from tiny import TINY_TASK
 
 
 def delta(inverse_area: float, base: float = 100.0) -> float:
@@ -89,3 +94,18 @@ def test_a_target_of_just_the_physical_bound_is_small(task_content: dict[str, An
     labels[0, 2, :2, :2] = 1
     voxel = np.array([[size, size, 5.0]], dtype=np.float32)
     assert GradientScale(Task.model_validate(content))(labels, voxel, [2]) > 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10_000), patch=st.sampled_from([(16, 16), (16, 16, 16)]))
+def test_a_patch_cut_away_from_the_target_is_not_scaled(seed: int, patch: tuple[int, ...]) -> None:
+    label = np.zeros((3, 20, 18, 5), dtype=np.uint8)
+    label[2, :2, :2, 3] = 1  # patches reach it now and then
+    voxels = [np.argwhere(mask).astype(np.int32) for mask in label]
+    volume = Volume(np.zeros((1, *label.shape[1:]), np.float32), label, np.ones(3, np.float32), voxels)
+    batch = PatchSampler([volume], patch, 0.0, [0, 1, 2]).draw(4, np.random.default_rng(seed))
+    scale = GradientScale(Task.model_validate(TINY_TASK | {"patch": patch}))
+    held = batch.labels[:, 2].reshape(4, -1).any(1)
+    away = batch.labels[~held]
+    assert not len(away) or scale(away, batch.spacing[~held], [0, 1, 2]) == 1.0
+    assert (scale(batch.labels, batch.spacing, [0, 1, 2]) > 1.0) == held.any()

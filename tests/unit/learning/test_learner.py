@@ -16,6 +16,7 @@ from flareseg.learning.predict import predict_logits
 from flareseg.networks import build_network, initial_state
 from flareseg.site import load_site
 from flareseg.task import Loss, Task
+from flareseg.transforms import RandGIN
 from tiny import write_tiny_site
 
 
@@ -76,6 +77,47 @@ def test_small_targets_scale_the_batch(task: Task) -> None:
     delta = np.tanh((np.log(1024 / 4) / np.log(100)) ** 2)
     assert eta == pytest.approx(1 + delta)
     assert GradientScale(task)(labels, spacing, [0, 1]) == 1.0
+
+
+@pytest.mark.parametrize(
+    "gin",
+    [
+        {"kernels": "per_volume", "probability": 0.9, "mixing": [0.2, 0.8], "kernel_sizes": [3], "layers": 2},
+        {"kernels": "per_sample", "clean_share": 0.5, "hidden_channels": 3},
+        {"kernels": "per_batch"},
+    ],
+    ids=lambda gin: gin["kernels"],
+)
+def test_gin_of_the_task_reaches_the_batches(
+    task_content: dict[str, Any], site_file: Path, gin: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[tuple[RandGIN, np.ndarray, torch.Tensor, torch.Tensor]] = []
+    apply = RandGIN.apply_batch
+
+    def watched(self: RandGIN, images: torch.Tensor, volumes: np.ndarray) -> torch.Tensor:
+        changed = apply(self, images, volumes=volumes)
+        used.append((self, volumes, (changed == images).flatten(1).all(1), self._mix.clone()))
+        return changed
+
+    monkeypatch.setattr(RandGIN, "apply_batch", watched)
+    training = {**task_content["training"], "batch_size": 8}
+    task = Task.model_validate(task_content | {"gin": gin, "training": training})
+    learner(task, site_file).train(initial_state(task), 0)
+    assert len(used) == 3
+    expected = task.gin
+    assert expected is not None
+    for transform, volumes, clean, mix in used:
+        assert (transform.prob, transform.mode) == (expected.probability, expected.kernels)
+        assert (transform.alpha, transform.kernel_sizes) == (expected.mixing, expected.kernel_sizes)
+        assert (transform.hidden_channels, transform.layers) == (expected.hidden_channels, expected.layers)
+        assert bool(((mix >= expected.mixing[0]) & (mix <= expected.mixing[1])).all())
+        if expected.clean_share:
+            assert int(clean.sum()) == 4
+        if expected.kernels == "per_volume":
+            assert 1 < len(set(volumes)) < len(volumes)
+            for volume in set(volumes):
+                own = torch.from_numpy(volumes == volume)
+                assert len(mix[own].unique()) == len(clean[own].unique()) == 1
 
 
 def test_training_stops_within_one_batch(task: Task, site_file: Path) -> None:

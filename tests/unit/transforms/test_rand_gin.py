@@ -70,6 +70,7 @@ def test_dictionary_transform_and_compose() -> None:
     assert not torch.equal(out["image"], image)
     assert out["label"] == 1
     assert torch.equal(Compose([transform]).set_random_state(5)(data)["image"], out["image"])
+    assert torch.equal(RandGINd("image", prob=0.0, clean_share=0.5)(data)["image"], image)
     assert RandGINd("image", allow_missing_keys=True)({"label": 1}) == {"label": 1}
     with pytest.raises(KeyError, match="none"):
         RandGINd("none")(data)
@@ -85,6 +86,8 @@ def test_dictionary_transform_and_compose() -> None:
         ({"kernel_sizes": ()}, "kernel_sizes should be odd"),
         ({"hidden_channels": 0}, "hidden_channels should be no less than 1, got 0"),
         ({"layers": 0}, "layers should be no less than 1, got 0"),
+        ({"clean_share": 1.0}, "clean_share should be in .0, 1., got 1.0"),
+        ({"clean_share": 0.25, "mode": "per_volume"}, "clean_share should be 0 with mode 'per_volume', got 0.25"),
     ],
 )
 def test_refuses(setting: dict, message: str) -> None:
