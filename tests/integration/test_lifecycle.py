@@ -179,7 +179,8 @@ def test_the_server_moves_to_another_host_with_its_jobs(federation: SecureFedera
         jobs = {job["job_id"] for job in session.list_jobs()}
     assert jobs
     root = (federation.kit("localhost") / "startup" / "rootCA.pem").read_bytes()
-    federation.stop()
+    sites = ["hospital-a", "hospital-b", "hospital-x"]
+    federation.stop(*sites, "localhost")
 
     def move(content: dict[str, Any]) -> None:
         content["participants"][0]["name"] = host
@@ -187,7 +188,6 @@ def test_the_server_moves_to_another_host_with_its_jobs(federation: SecureFedera
     new = _change_project(federation, move)
     old_kit, federation.server = federation.kit("localhost"), host
     shutil.copytree(old_kit, federation.kit(host))
-    sites = ["hospital-a", "hospital-b", "hospital-x"]
     for name in (host, *sites, *federation.workspace.participants("admin")):
         _renew(federation, name, new)
         assert (federation.kit(name) / "startup" / "rootCA.pem").read_bytes() == root
