@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import yaml
@@ -52,11 +53,18 @@ class Federation:
         return load_record(folder), folder
 
     def known_to_server(self, result: Path) -> dict[Path, bytes]:
-        """Every file that the server has or gave away: its kit with logs and runs, its stores, the job's result."""
+        """Every file that the server has or gave away: its kit with logs and runs, its stores, the job's result.
+
+        Of an archive each file in it is one more, unpacked.
+        """
         kit = self.workspace.kits / self.workspace.participants("server")[0]
         folders = [kit, self.workspace.poc / "jobs-storage", result]
         files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
-        return {path: path.read_bytes() for path in files}
+        known = {path: path.read_bytes() for path in files}
+        for path in filter(zipfile.is_zipfile, files):
+            with zipfile.ZipFile(path) as archive:
+                known |= {path / name: archive.read(name) for name in archive.namelist()}
+        return known
 
     def site_log(self, site: str) -> str:
         """What a site wrote in its own logs."""

@@ -15,6 +15,7 @@ from flareseg.bundle import bundle_job
 CLIENT, SERVER = "app/config/config_fed_client.json", "app/config/config_fed_server.json"
 TENSORBOARD = "nvflare.app_opt.tracking.tb.tb_receiver.TBAnalyticsReceiver"
 CONVERTER = "nvflare.app_common.widgets.convert_to_fed_event.ConvertToFedEvent"
+EXECUTOR = "flareseg.flare.executor.SegmentationExecutor"
 PERSISTOR = "nvflare.app_opt.pt.file_model_persistor.PTFileModelPersistor"
 WRITER = "nvflare.app_common.widgets.metrics_artifact_writer.MetricsArtifactWriter"
 
@@ -72,8 +73,8 @@ AT_SITES: dict[str, tuple[Change, str]] = {
     ),
     "the same in HOCON": (_hocon, "Component 'subprocess.Popen' at config path 'components.#"),
     "a listed class that would build another": (
-        add(CLIENT, CONVERTER, events_to_convert=["analytix_log_stats"], fed_event_prefix=POPEN),
-        f"component {CONVERTER} refused: it may send the curves",
+        add(CLIENT, EXECUTOR, more=POPEN),
+        f"component {EXECUTOR} refused: args.more would build another object (path)",
     ),
     "log messages sent as events": (
         add(CLIENT, CONVERTER, events_to_convert=["_error_log_available"]),

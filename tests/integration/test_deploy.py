@@ -29,6 +29,7 @@ DEPLOY = REPOSITORY / "provisioning/deploy"
 SITE, SERVER = "hospital-a", "flareseg.example.org"
 PREPARED = [(SITE, "docker"), (SERVER, "docker"), (SITE, "k8s"), (SERVER, "k8s"), (SITE, "slurm")]
 KUBERNETES = "1.31"
+RESOURCES = "local/resources.json.default"
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
@@ -67,6 +68,12 @@ def test_what_the_image_copies_is_there_and_not_ignored() -> None:
     assert all((REPOSITORY / name).exists() for name in copied)
 
 
+def test_the_image_runs_every_job_and_monitoring() -> None:
+    """What each of these needs at server and sites is an extra of the package."""
+    (extras,) = re.findall(r"\$\{wheel\[0\]\}\[([a-z,]+)\]", DOCKERFILE.read_text())
+    assert {"dp", "encryption", "monitoring", "kubernetes"} <= set(extras.split(","))
+
+
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Kits of the consortium, prepared for each runtime: ``<site>-<runtime>``."""
@@ -92,11 +99,14 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(("name", "runtime"), PREPARED)
 def test_a_kit_is_prepared(prepared: Path, name: str, runtime: str) -> None:
     kit = prepared / f"{name}-{runtime}"
-    resources = json.loads((kit / "local/resources.json.default").read_text())
+    resources = json.loads((kit / RESOURCES).read_text())
     launchers = [item["path"] for item in resources["components"] if item["id"] == f"{runtime}_launcher"]
     (module, _, item) = launchers[0].rpartition(".")
     assert isinstance(getattr(import_module(module), item), type)
-    assert "flareseg.flare.executor.SegmentationExecutor" in resources["class_allow_list"]
+    original = prepared / "flareseg/prod_00" / name
+    assert resources["class_allow_list"] == json.loads((original / RESOURCES).read_text())["class_allow_list"]
+    for file in ("local/privacy.json", "local/authorization.json.default", "startup/signature.json"):
+        assert (kit / file).read_bytes() == (original / file).read_bytes(), file
     scripts = [path for pattern in ("start_*.sh", "*.slurm") for path in (kit / "startup").glob(pattern)]
     assert len(scripts) == {"docker": 1, "k8s": 0, "slurm": 2}[runtime]
     for script in scripts:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from nvflare.lighter.utils import serialize_cert
 
 from federation import tiny_changes
 from flareseg.poc.processes import end_processes
 from intruder import FederationAuthority, Intruder, edit, knock, write_certificate
-from kit import Authority
+from kit import Authority, put_certificate
 from secure_federation import SecureFederation, eventually
 
 pytestmark = pytest.mark.slow
@@ -30,29 +32,47 @@ def test_a_site_s_certificate_opens_the_door(secure: SecureFederation) -> None:
     assert knock(secure, (startup / "client.crt", startup / "client.key")).startswith(b"HTTP/1.1 ")
 
 
-def refused(secure: SecureFederation, reason: str) -> None:
+@contextmanager
+def refused(secure: SecureFederation, reason: str) -> Iterator[None]:
+    """Wait for one more line in the server's log that names the reason."""
     line = f"TLS connection from 127.0.0.1 refused: {reason}"
-    eventually(lambda: line in secure.server_log(), f"in the server's log: {line}")
+    before = secure.server_log().count(line)
+    yield
+    eventually(lambda: secure.server_log().count(line) > before, f"once more in the server's log: {line}")
 
 
 def test_a_certificate_of_another_ca_is_refused(secure: SecureFederation, tmp_path: Path) -> None:
-    assert knock(secure, write_certificate(tmp_path, Authority())) == b""
-    refused(secure, "the certificate is of another CA")
+    with refused(secure, "the certificate is of another CA"):
+        assert knock(secure, write_certificate(tmp_path, Authority())) == b""
+
+
+def test_a_site_with_a_certificate_of_another_ca_does_not_register(secure: SecureFederation) -> None:
+    """NVFlare's own client, with all of a real site's kit but its certificate.
+
+    It connects only where the first root it knows issued its own certificate, so the intruder puts that one there.
+    """
+    intruder, authority = Intruder(secure, "foreign").unsigned(), Authority()
+    put_certificate(intruder.kit, *authority.issue(intruder.site, 30))
+    root = intruder.startup / "rootCA.pem"
+    root.write_bytes(serialize_cert(authority.certificate) + root.read_bytes())
+    with refused(secure, "the certificate is of another CA"):
+        intruder.start()
+    assert "Successfully registered" not in intruder.output
 
 
 def test_a_certificate_past_its_date_is_refused(secure: SecureFederation, tmp_path: Path) -> None:
-    assert knock(secure, write_certificate(tmp_path, FederationAuthority(secure), days=-1)) == b""
-    refused(secure, "the certificate is past its date")
+    with refused(secure, "the certificate is past its date"):
+        assert knock(secure, write_certificate(tmp_path, FederationAuthority(secure), days=-1)) == b""
 
 
 def test_a_client_without_a_certificate_is_refused(secure: SecureFederation) -> None:
-    assert knock(secure) == b""
-    refused(secure, "no certificate was shown")
+    with refused(secure, "no certificate was shown"):
+        assert knock(secure) == b""
 
 
 def test_a_client_that_speaks_no_tls_is_refused(secure: SecureFederation) -> None:
-    assert not knock(secure, tls=False).startswith(b"HTTP")
-    refused(secure, "no TLS was spoken")
+    with refused(secure, "no TLS was spoken"):
+        assert not knock(secure, tls=False).startswith(b"HTTP")
 
 
 @pytest.mark.parametrize("name", ["hospital-b", "hospital-x"], ids=["a site's that is there", "a new one"])

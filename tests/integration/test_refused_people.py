@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from nvflare.fuel.flare_api.flare_api import new_secure_session
 
 from federation import REPOSITORY, tiny_changes
+from flareseg.report import load_record
+from refused_jobs import make, meta
 from secure_federation import SecureFederation
 
 pytestmark = pytest.mark.slow
@@ -21,21 +26,29 @@ def running(secure: SecureFederation) -> Iterator[str]:
     secure.abort(job_id)
 
 
-def refused(secure: SecureFederation, user: str, right: str) -> bool:
-    return any(f"[U:{user}][A:{right}.refused]{user}" in line for line in secure.audit_log().splitlines())
+def refused(secure: SecureFederation, user: str, right: str, at: str | None = None) -> bool:
+    """Whether it stands in the audit log of a site, or of the server where none is named."""
+    return f"[U:{user}][A:{right}.refused]{user}" in secure.audit_log(at)
 
 
-def test_a_member_does_not_submit(secure: SecureFederation) -> None:
+def test_a_member_does_not_submit(secure: SecureFederation, tmp_path: Path) -> None:
+    job = shutil.copytree(REPOSITORY / "jobs" / "fedavg", tmp_path / "job")  # NVFlare signs a job where it lies
     with secure.session("member") as session, pytest.raises(Exception, match="not authorized"):
-        session.submit_job(str(REPOSITORY / "jobs" / "fedavg"))
+        session.submit_job(str(job))
     assert refused(secure, secure.user("member"), "submit_job")
 
 
 def test_an_organisation_s_admin_does_not_stop_another_s_site(secure: SecureFederation) -> None:
     user = secure.user("org_admin")
     assert user.endswith("hospital-a.example.org")
-    for command in ("shutdown client hospital-b", "restart client hospital-b", "remove_client hospital-b"):
-        assert f"user '{user}' is not authorized for '{command.split()[0]}'" in secure.command(command, user=user)
+    for command, at in (
+        ("shutdown client hospital-b", "hospital-b"),
+        ("restart client hospital-b", "hospital-b"),
+        ("remove_client hospital-b", secure.server),  # the only one that does not reach the site
+    ):
+        right = command.split()[0]
+        assert f"user '{user}' is not authorized for '{right}'" in secure.command(command, user=user)
+        assert refused(secure, user, right, at)
     with secure.session("project_admin") as session:
         assert "hospital-b" in secure.registered(session)
 
@@ -59,8 +72,13 @@ def test_a_lead_does_not_touch_another_s_job(secure: SecureFederation, running: 
 def test_nobody_runs_a_shell_command_at_a_site(secure: SecureFederation, role: str, command: str) -> None:
     right = command.split()[0]
     assert f"is not authorized for '{right}'" in secure.command(command, role)
-    user = secure.user(role)
-    assert f"[U:{user}][A:{right}.refused]{user}" in secure.audit_log("hospital-a")
+    assert refused(secure, secure.user(role), right, "hospital-a")
+
+
+@pytest.mark.parametrize("role", ["project_admin", "org_admin", "lead", "member"])
+def test_nobody_asks_for_the_path_of_a_kit(secure: SecureFederation, role: str) -> None:
+    assert "is not authorized for 'report_env'" in secure.command("report_env hospital-a", role)
+    assert refused(secure, secure.user(role), "report_env")
 
 
 def test_a_session_for_another_study_is_refused(secure: SecureFederation) -> None:
@@ -70,11 +88,19 @@ def test_a_session_for_another_study_is_refused(secure: SecureFederation) -> Non
     assert f"rejecting login for user '{user}': no study registry for study 'other'" in secure.server_log()
 
 
-def test_a_user_s_own_study_in_meta_json_counts_for_nothing(secure: SecureFederation, running: str) -> None:
+def test_a_job_that_names_another_study_runs_in_its_submitter_s(secure: SecureFederation, tmp_path: Path) -> None:
+    """NVFlare does not refuse it: what stands in meta.json is overwritten with the study of the login."""
+    job = make(tmp_path, meta(study="other"), tmp_path / "planted")
+    assert json.loads((job / "meta.json").read_text())["study"] == "other"
     with secure.session() as session:
-        assert session.get_job_meta(running)["study"] == "default"
+        job_id = session.submit_job(str(job))
+        assert session.get_job_meta(job_id)["study"] == "default"
+    assert load_record(secure.result(job_id)).status == "complete"
 
 
 def test_the_federation_works_on(secure: SecureFederation, running: str) -> None:
-    with secure.session("project_admin") as session:
-        assert secure.registered(session) == set(secure.site_names)
+    """The job that everybody wanted to end still runs, and another runs to its end beside it."""
+    record, _ = secure.run(tiny_changes())
+    assert record.status == "complete"
+    with secure.session() as session:
+        assert session.get_job_status(running) == "RUNNING"

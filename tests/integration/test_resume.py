@@ -14,10 +14,13 @@ from faults.finding import Finding
 from faults.ward import Ward, settings
 from federation import REPOSITORY
 from flareseg.errors import FlaresegError
+from flareseg.flare.checkpoint import CHECKPOINTS
+from flareseg.flare.record import RunRecord
 from flareseg.flare.resubmit import resume_job
 from flareseg.flare.session import download_result, wait_for_job
 from flareseg.poc.run import stage
 from flareseg.report import load_record
+from planted import goes_off, plant_model
 
 pytestmark = pytest.mark.slow
 
@@ -52,18 +55,38 @@ def test_what_cannot_be_resumed(ward: Ward) -> None:
                 resume_job(session, job)
 
 
-@pytest.mark.parametrize(
-    "named", ["../../startup/server.key", str(uuid4())], ids=["a path", "a job without checkpoint"]
-)
-def test_a_job_made_by_hand_is_checked_at_the_server(ward: Ward, named: str) -> None:
+def resumed_by_hand(ward: Ward, named: str) -> RunRecord:
+    """The record of a job whose meta.json was written by hand, to go on from what is named."""
     job = stage(ward.workspace, REPOSITORY / "jobs" / "fedgin-fedgs", settings(rounds=1))
     meta = json.loads((job / "meta.json").read_text())
     (job / "meta.json").write_text(json.dumps({**meta, "resumes": named}))
     with ward.session() as session:
-        record = load_record(ward.result(str(session.submit_job(str(job)))))
+        return load_record(ward.result(str(session.submit_job(str(job)))))
+
+
+@pytest.mark.parametrize(
+    "named", ["../../startup/server.key", str(uuid4())], ids=["a path", "a job without checkpoint"]
+)
+def test_a_job_made_by_hand_is_checked_at_the_server(ward: Ward, named: str) -> None:
+    record = resumed_by_hand(ward, named)
     assert record.status == "failed"
     assert not record.rounds
     assert ("is no job id" if "/" in named else "no such checkpoint") in record.reason
+
+
+def test_a_crafted_checkpoint_is_not_unpickled(ward: Ward, tmp_path: Path) -> None:
+    named, marker = str(uuid4()), tmp_path / "planted"
+    checkpoint = ward.kit(ward.server) / CHECKPOINTS / f"{named}.pt"
+    checkpoint.parent.mkdir(mode=0o700, exist_ok=True)
+    plant_model(checkpoint, marker)
+    try:
+        assert goes_off(checkpoint, marker)
+        record = resumed_by_hand(ward, named)
+    finally:
+        checkpoint.unlink()
+    assert record.status == "failed"
+    assert "is not a flareseg model" in record.reason
+    assert not marker.exists()
 
 
 def test_another_s_job_is_not_resumed(ward: Ward, tmp_path: Path) -> None:

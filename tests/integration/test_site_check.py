@@ -120,7 +120,11 @@ WRONG_STEPS: dict[str, tuple[Callable[[Case, int], object], dict[str, str], str]
         "Ask the project admin for a new kit",
     ),
     "another CA": (other_ca, {"CA chain": "did not issue", "TLS": "refuses"}, "Ask the project admin for a new kit"),
-    "another version": (other_version, {"versions": "federation's is 9.9.9"}, "pip install flareseg==9.9.9"),
+    "another version": (
+        other_version,
+        {"versions": "federation's is 9.9.9"},
+        "pip install flareseg-9.9.9-py3-none-any.whl (the wheel comes from the project admin)",
+    ),
     "unknown server": (
         lambda case, port: case.target(f"flareseg.invalid:{port}"),
         {"server name": "does not resolve"},

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import pexpect
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -20,17 +22,48 @@ pytestmark = pytest.mark.slow
 PATIENCE = 300
 
 
+def command(federation: Federation, job_id: str) -> list[str]:
+    """``flareseg job watch`` as the lead types it."""
+    flareseg = str(Path(sys.executable).parent / "flareseg")
+    return [flareseg, "job", "watch", job_id, "--kit", str(federation.workspace.lead_kit[1])]
+
+
 def watch(federation: Federation, job_id: str) -> subprocess.Popen[str]:
-    """``flareseg job watch`` as the lead types it, in a process group of its own."""
-    command = [str(Path(sys.executable).parent / "flareseg"), "job", "watch", job_id]
+    """The command with its output in a pipe, in a process group of its own."""
     return subprocess.Popen(
-        [*command, "--kit", str(federation.workspace.lead_kit[1])],
+        command(federation, job_id),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         env=os.environ | {"HOME": str(federation.workspace.home), "COLUMNS": "160"},
         start_new_session=True,
     )
+
+
+def watch_on_a_terminal(federation: Federation, job_id: str) -> pexpect.spawn:
+    """The command on a terminal, where it draws a live table."""
+    program, *arguments = command(federation, job_id)
+    return pexpect.spawn(
+        program,
+        arguments,
+        env=os.environ | {"HOME": str(federation.workspace.home), "TERM": "xterm-256color"},
+        encoding="utf-8",
+        timeout=PATIENCE,
+        dimensions=(50, 160),
+    )
+
+
+def ctrl_c(terminal: pexpect.spawn) -> str:
+    """Type it, and give the rest of what the terminal shows."""
+    terminal.sendintr()
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    return plain(terminal.before)
+
+
+def plain(shown: object) -> str:
+    """What a terminal shows, without colours and movements."""
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", str(shown))
 
 
 def status(federation: SecureFederation, job_id: str) -> str:
@@ -45,6 +78,7 @@ def events(folder: Path) -> list[dict[str, str]]:
 def test_a_job_of_a_secure_federation_is_watched(secure: SecureFederation) -> None:
     """Ctrl-C leaves it running, a second look sees its end, and meanwhile TensorBoard and logs are there."""
     job_id = secure.submit(tiny_changes(rounds=4, steps=150))
+    terminal = watch_on_a_terminal(secure, job_id)
     first = watch(secure, job_id)
     assert first.stdout is not None
     shown = []
@@ -54,6 +88,12 @@ def test_a_job_of_a_secure_federation_is_watched(secure: SecureFederation) -> No
             break
     assert shown[-1].startswith("Round 1/4"), shown
     assert all(f"{name}: Dice" in shown[-1] for name in secure.site_names)
+    terminal.expect("accepted.*?└")
+    table = plain(f"{terminal.before}{terminal.after}")
+    assert re.search(r"round [2-4] of 4, time left \d+:\d\d", table)
+    assert all(word in table for word in ("Site", "Dice", "Loss", "η", "Seconds", "State", *secure.site_names))
+    assert f"Job {job_id} goes on." in ctrl_c(terminal)
+    assert terminal.exitstatus == 130
     os.killpg(first.pid, signal.SIGINT)
     output, _ = first.communicate(timeout=PATIENCE)
     assert first.returncode == 130, output
@@ -70,8 +110,8 @@ def test_a_job_of_a_secure_federation_is_watched(secure: SecureFederation) -> No
     second = watch(secure, job_id)
     output, _ = second.communicate(timeout=PATIENCE)
     assert second.returncode == 0, output
-    assert status(secure, job_id) == "FINISHED:COMPLETED"
     assert "mean Dice of the final model" in output
+    assert status(secure, job_id) == "FINISHED:COMPLETED"
 
     statistics = json.loads((secure.result(job_id) / "workspace" / "job_stats_run_summary.json").read_text())
     assert [item["round"] for item in statistics["rounds"]] == [0, 1, 2, 3]
@@ -95,8 +135,8 @@ def test_a_wrong_job_or_kit_is_told(secure: SecureFederation, tmp_path: Path) ->
     output, _ = unknown.communicate(timeout=PATIENCE)
     assert unknown.returncode == 2
     assert "The server knows no job 6a1f4c1e" in output
-    command = [str(Path(sys.executable).parent / "flareseg"), "job", "watch", "1", "--kit", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    wrong_kit = [*command(secure, "1")[:-1], str(tmp_path)]
+    done = subprocess.run(wrong_kit, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "no admin's startup kit" in done.stderr
 

@@ -87,7 +87,12 @@ def privacy(*, keys: bool, site: bool) -> dict[str, Any]:
     return PRIVACY | {"scopes": [*PRIVACY["scopes"], *more]}
 
 
-_NOTHING = {"shell_commands": "none", "byoc": "none", "server-predeployed-flwr": "none"}
+_NOTHING = {
+    "shell_commands": "none",
+    "byoc": "none",
+    "server-predeployed-flwr": "none",
+    "report_env": "none",  # of the category operate; its answer holds the path of the site's kit
+}
 
 AUTHORIZATION: dict[str, Any] = {
     "format_version": "1.0",

@@ -33,6 +33,9 @@ def _allowed(
         ("project_admin", "shutdown", "consortium", True),
         ("project_admin", "cat", "consortium", False),
         ("org_admin", "cat", "hospital_a", False),
+        ("project_admin", "report_env", "consortium", False),
+        ("org_admin", "report_env", "hospital_a", False),
+        ("project_admin", "report_resources", "consortium", True),
         ("lead", "byoc", "hospital_a", False),
     ],
 )

@@ -54,10 +54,16 @@ def judge_versions(wanted: Mapping[str, str], ours: Mapping[str, str]) -> Check:
     found = "; ".join(
         f"{name} {ours.get(name, '(not installed)')}, the federation's is {wanted[name]}" for name in differing
     )
-    remedy = "pip install " + " ".join(f"{name}=={wanted[name]}" for name in differing)
+    remedy = "pip install " + " ".join(_requirement(name, wanted[name]) for name in differing)
+    if "flareseg" in differing:  # it is on no package index
+        remedy += " (the wheel comes from the project admin)"
     if any(name in _MUST_BE_EQUAL for name in differing):
         return red("versions", found, remedy)
     return yellow("versions", found, remedy)
+
+
+def _requirement(name: str, number: str) -> str:
+    return f"flareseg-{number}-py3-none-any.whl" if name == "flareseg" else f"{name}=={number}"
 
 
 def check_preflight(kit: Kit, *, running: bool, earlier_red: bool) -> Check:

@@ -16,6 +16,7 @@ from flareseg.approval import approve
 from flareseg.bundle import bundle_job
 from flareseg.errors import SettingsError
 from flareseg.flare.policy import CLASS_ALLOW_LIST, PRIVACY
+from flareseg.flare.site_check import machine
 from flareseg.flare.site_check.identity import check_identity
 from flareseg.flare.site_check.kit import Kit, load_kit
 from flareseg.flare.site_check.machine import GIB, check_machine, judge_device, judge_free
@@ -27,6 +28,7 @@ from flareseg.site import load_site
 from kit import Authority, put_certificate, write_kit
 from tiny import write_tiny_site
 
+FROM = "(the wheel comes from the project admin)"
 JOB = Path(__file__).parents[4] / "jobs" / "fedgin-fedgs"
 
 
@@ -155,7 +157,7 @@ def test_a_server_without_a_clock_is_a_doubt_only() -> None:
     [
         ({}, Status.GREEN, ""),
         ({"torch": "2.0.0"}, Status.YELLOW, "pip install torch==2.0.0"),
-        ({"flareseg": "9.9.9"}, Status.RED, "pip install flareseg==9.9.9"),
+        ({"flareseg": "9.9.9"}, Status.RED, f"pip install flareseg-9.9.9-py3-none-any.whl {FROM}"),
         ({"nvflare": "2.8.0", "torch": "2.0.0"}, Status.RED, "pip install nvflare==2.8.0 torch==2.0.0"),
     ],
 )
@@ -178,6 +180,26 @@ def test_versions_are_those_that_provisioning_wrote(kit: Kit) -> None:
 )
 def test_free_space(free: float, status: Status) -> None:
     assert judge_free("disk", int(free * GIB), GIB, 10 * GIB, "remedy").status is status
+
+
+@pytest.mark.parametrize(
+    ("folder", "enough", "status", "words"),
+    [
+        (".", 0, Status.GREEN, "MiB"),
+        (".", 2**60, Status.YELLOW, "MiB"),
+        ("none", 0, Status.YELLOW, "no "),
+    ],
+    ids=["enough", "small", "none"],
+)
+def test_little_or_no_shared_memory_is_a_doubt(
+    kit: Kit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, enough: int, status: Status, words: str
+) -> None:
+    monkeypatch.setattr(machine, "SHARED", tmp_path / folder)
+    monkeypatch.setattr(machine, "SHARED_YELLOW", enough)
+    check = by_name(check_machine(kit, None))["shared memory"]
+    assert check.status is status
+    assert words in check.found
+    assert bool(check.remedy) == (status is Status.YELLOW)
 
 
 @pytest.mark.parametrize(
