@@ -66,7 +66,7 @@ class SiteLedger(FLComponent):
 
 
 def _forget(group_name: str, key: str, err: str) -> None:
-    """Stand for InfoCollector.add_error."""
+    """Stand for InfoCollector.add_error, which keeps warnings and errors, file names and all, for show_errors."""
 
 
 def kind_of(result: Shareable) -> str:
