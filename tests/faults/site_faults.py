@@ -108,6 +108,7 @@ def slow(ward: Ward) -> list[Finding]:
     missed = [item.round for item in record.rounds if site not in item.accepted]
     assert late, "its result did not come late"
     assert record.rounds[-1].accepted == ALL, "the site did not come back"
+    assert partial(ward, job), "NVFlare's statistics do not say PARTIAL"
     finding.happened = f"missing in rounds {', '.join(map(str, missed))}, said to be late, then in again"
     return [finding]
 
@@ -181,6 +182,7 @@ def _came_back(ward: Ward, finding: Finding, job: str, site: str) -> Finding:
     record = finished(ward, finding, job, f"without {site} in some rounds")
     missed = [item.round for item in record.rounds if site not in item.accepted]
     assert missed, "no round was without the site"
+    assert partial(ward, job), "NVFlare's statistics do not say PARTIAL"
     assert all(set(without(site)) <= set(item.accepted) for item in record.rounds)
     eventually(lambda: _registered(ward, site), f"registered again: {site}")
     back = record.rounds[-1].accepted == ALL
