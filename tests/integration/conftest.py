@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -35,25 +36,25 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]
         assert not processes_of(workspace.poc)
 
 
-@pytest.fixture(scope="session")
-def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureFederation]:
-    """A provisioned federation over TLS: localhost, hospital-a, hospital-b and hospital-c, with small data."""
-    federation = SecureFederation(tmp_path_factory.mktemp("secure") / "run")
+AnyFederation = TypeVar("AnyFederation", bound=SecureFederation)
+
+
+def _running(federation: AnyFederation) -> Iterator[AnyFederation]:
     try:
         federation.provision()
         federation.start()
         yield federation
     finally:
         federation.close()
+
+
+@pytest.fixture(scope="session")
+def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureFederation]:
+    """A provisioned federation over TLS: localhost, hospital-a, hospital-b and hospital-c, with small data."""
+    yield from _running(SecureFederation(tmp_path_factory.mktemp("secure") / "run"))
 
 
 @pytest.fixture(scope="session")
 def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
     """Four hospitals to which faults happen; every fault leaves them registered and idle."""
-    federation = Ward(tmp_path_factory.mktemp("ward") / "run")
-    try:
-        federation.provision()
-        federation.start()
-        yield federation
-    finally:
-        federation.close()
+    yield from _running(Ward(tmp_path_factory.mktemp("ward") / "run"))

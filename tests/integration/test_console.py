@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import subprocess
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -124,17 +123,7 @@ def test_admin_console(secure: SecureFederation, console: Console, bundle: Path,
 def nvflare_job(secure: SecureFederation, *arguments: str | Path, code: int = 0) -> str:
     """``nvflare job ...`` with the lead's kit."""
     kit = secure.kit(secure.user("lead"))
-    done = subprocess.run(
-        ["nvflare", "job", *map(str, arguments), "--startup-kit", str(kit)],
-        env=secure.workspace.environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == code, done.stdout
-    return done.stdout
+    return secure.workspace.call("nvflare", "job", *arguments, "--startup-kit", kit, code=code)
 
 
 def test_nvflare_job(secure: SecureFederation, bundle: Path, long_bundle: Path, tmp_path: Path) -> None:
