@@ -29,8 +29,8 @@ FIRST = 10
 WINDOW = 5
 """A value at a round is the median of the samples taken during the five rounds that end there."""
 COUNTED = ("threads", "files")
-"""Compared between the middle and the end: NVFlare's pools (``frame_mgr`` has up to 100) start a thread whenever all
-they have are busy, so that a process has some more after some rounds. What still grows in the second half is a leak."""
+"""Their peaks in the two halves are compared: they swing by a third with the messages of the last 15 s, and NVFlare's
+pools (``frame_mgr`` has up to 100) start a thread whenever all they have are busy. A leak goes on to the end."""
 MIB = 2**20
 MOST_GROWTH = 0.05
 SMALL = ["training.steps=2", "training.batch_size=4", "training.validate_every=25"]
@@ -115,17 +115,25 @@ def watch(federation: Embedded, job_id: str, rounds: int) -> tuple[dict[str, lis
 
 
 def rows(samples: dict[str, list[Sample]], last: int) -> list[dict[str, Any]]:
-    """Each process at the first, the middle and the last round, and its growth from first to last."""
+    """Each process: memory at the first and the last round, and the most threads and files in each half."""
     found: list[dict[str, Any]] = []
     for name, taken in sorted(samples.items()):
         row: dict[str, Any] = {"process": name}
-        for key in ("own", "mapped", "uss", "rss", "threads", "files"):
-            at = {
-                end: median(getattr(item, key) for item in taken if end - WINDOW < item.round <= end)
-                for end in (FIRST, last // 2, last)
+        for key in ("own", "mapped", "uss", "rss"):
+            early, late = (
+                median(getattr(item, key) for item in taken if end - WINDOW < item.round <= end)
+                for end in (FIRST, last)
+            )
+            row |= {
+                f"{key}_at_{FIRST}": early,
+                f"{key}_at_{last}": late,
+                f"{key}_growth": late / early - 1 if early else 0.0,
             }
-            row |= {f"{key}_at_{end}": value for end, value in at.items()}
-            row[f"{key}_growth"] = at[last] / at[FIRST] - 1 if at[FIRST] else 0.0
+        for key in COUNTED:
+            row[f"{key}_peaks"] = [
+                max(getattr(item, key) for item in taken if begin <= item.round <= end)
+                for begin, end in ((FIRST, last // 2), (last // 2 + 1, last))
+            ]
         found.append(row)
     return found
 
@@ -151,19 +159,20 @@ def main() -> int:
             federation.close()
     found = rows(samples, last)
     table = Table(title=f"{last} rounds; round 10 after {times[9]:.0f} s, round {last} after {times[-1]:.0f} s; MiB")
-    for column in ("Process", "own 10", f"own {last}", "growth", "mapped", "USS", "RSS", "Threads", "Files"):
+    for column in ("Process", "own 10", f"own {last}", "growth", "mapped", "USS", "RSS", "Most threads", "Most files"):
         table.add_column(column, justify="left" if column == "Process" else "right")
     problems = [] if record.status == "complete" else [f"the run ended as {record.status}: {record.reason}"]
     expected = {f"{name} {kind}" for name in (federation.server, *federation.site_names) for kind in ("job", "parent")}
     problems += [f"never seen: {name}" for name in sorted(expected - {row["process"] for row in found})]
     for row in found:
         grown = row["own_growth"] > MOST_GROWTH
-        counts = [key for key in COUNTED if row[f"{key}_at_{last}"] > row[f"{key}_at_{last // 2}"] * 1.05 + 2]
+        peaks = {key: row[f"{key}_peaks"] for key in COUNTED}
+        counts = [key for key, (early, late) in peaks.items() if late > early * 1.05 + 2]
         problems += [f"{row['process']}: memory"] * grown + [f"{row['process']}: {key}" for key in counts]
         own = [f"{row[f'own_at_{number}'] / MIB:.1f}" for number in (FIRST, last)]
         change = [f"{100 * row[f'{key}_growth']:+.1f} %" for key in ("own", "uss", "rss")]
         mapped = f"{(row[f'mapped_at_{last}'] - row[f'mapped_at_{FIRST}']) / MIB:+.1f}"
-        counted = [" → ".join(f"{row[f'{key}_at_{end}']:.0f}" for end in (FIRST, last // 2, last)) for key in COUNTED]
+        counted = [f"{early} → {late}" for early, late in peaks.values()]
         red = "[red]" if grown else ""
         table.add_row(str(row["process"]), *own, red + change[0], mapped, *change[1:], *counted)
     console.print(table)

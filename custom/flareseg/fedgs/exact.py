@@ -115,7 +115,7 @@ class ExactSum:
         try:
             if refused:
                 raise ValueError(_fault(arrays, weight, self._blocks[min(refused)], self._limit))
-            # In the order of the blocks: the norm is the same for any number of threads.
+            # In the order of the blocks: the norm is the same for any number of these threads.
             norm = math.sqrt(sum(squares.tolist()))
             check(norm)
         except Exception:

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from nvflare.lighter.constants import ParticipantType, PropKey
 from nvflare.lighter.ctx import ProvisionContext
 from nvflare.lighter.entity import Participant, Project
-from nvflare.lighter.impl.cert import DEFAULT_CERT_VALID_DAYS, CertBuilder
+from nvflare.lighter.impl.cert import CertBuilder
 
 
 class RenewingCertBuilder(CertBuilder):
@@ -29,7 +29,7 @@ class RenewingCertBuilder(CertBuilder):
     def __init__(self, root_valid_days: int = 3650, renew_days: int = 60) -> None:
         super().__init__(root_valid_days=root_valid_days)
         self.renew_days = renew_days
-        self._server_key = ""  # PEM of the key that a renewed server keeps
+        self._server_keys: dict[str, str] = {}  # by subject, PEM of the key that a renewed server keeps
 
     def initialize(self, project: Project, ctx: ProvisionContext) -> None:
         """Load the state and forget what has to be made anew."""
@@ -43,19 +43,23 @@ class RenewingCertBuilder(CertBuilder):
             reason = self._outdated(certificate, participant)
             if reason:
                 if participant.type == ParticipantType.SERVER:
-                    self._server_key = self.persistent_state.get_subject_pri_key(participant.subject)
+                    key = self.persistent_state.get_subject_pri_key(participant.subject)
+                    self._server_keys[participant.subject] = key
                 del self.persistent_state.content[participant.subject]
                 ctx.info(f"{participant.name}: new certificate, {reason}")
             else:
                 ctx.info(f"{participant.name}: keeps its certificate, until {certificate.not_valid_after_utc:%Y-%m-%d}")
 
     def get_pri_key_cert(self, participant: Participant) -> tuple[Any, x509.Certificate]:
-        """Make a participant's certificate: for a new key, or for the key that a server has."""
-        if participant.type != ParticipantType.SERVER or not self._server_key:
-            made: tuple[Any, x509.Certificate] = super().get_pri_key_cert(participant)
-            return made
-        key = load_pem_private_key(self._server_key.encode("ascii"), password=None)
-        now = datetime.now(timezone.utc)
+        """Make a participant's certificate: for a new key, or for the key that a server has.
+
+        NVFlare asks for more servers than the one: a site with ``listening_host`` is one under its own name.
+        """
+        key, certificate = super().get_pri_key_cert(participant)
+        kept = self._server_keys.get(participant.subject)
+        if kept is None:
+            return key, certificate
+        key = load_pem_private_key(kept.encode("ascii"), password=None)
         return key, self._generate_cert(
             participant.subject,
             participant.org,
@@ -63,8 +67,8 @@ class RenewingCertBuilder(CertBuilder):
             self.pri_key,
             key.public_key(),
             server=participant,
-            not_valid_before=now,
-            not_valid_after=min(now + timedelta(days=DEFAULT_CERT_VALID_DAYS), self.root_cert.not_valid_after_utc),
+            not_valid_before=certificate.not_valid_before_utc,
+            not_valid_after=certificate.not_valid_after_utc,
         )
 
     def _outdated(self, certificate: x509.Certificate, participant: Participant) -> str | None:

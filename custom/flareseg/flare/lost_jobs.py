@@ -10,8 +10,9 @@ from nvflare.apis.fl_context import FLContext
 class LostJobs(FLComponent):
     """Has NVFlare give up what it thinks is still running when the server's parent process starts.
 
-    A process that has just started runs no job. NVFlare 2.9 knows how to say so (``FINISHED:ABANDONED``) and nowhere
-    does: such a job would be RUNNING for ever, and what is not over cannot be resumed.
+    A process that has just started runs no job: a job's own process ends with the parent it was started by. NVFlare 2.9
+    knows how to say so (``FINISHED:ABANDONED``) and nowhere does: such a job would be RUNNING for ever, and what is not
+    over cannot be resumed. A container in which a launcher runs a job need not end; docs/runbook.md says what to do.
 
     Listed among the components of the server's ``local/resources.json``.
     """

@@ -150,7 +150,7 @@ def download_result(session: Session, job_id: str, status: str, destination: Pat
         if status == RunStatus.ABANDONED:
             raise FlaresegError(
                 f"Job {job_id} was running when the server died ({status}).",
-                f"flareseg job resume {job_id} goes on from its last complete round.",
+                f"flareseg job resume {job_id} goes on from its last complete round; without one, submit it anew.",
                 code=ErrorCode.INTERNAL,
             )
         details = [str(line) for line in session.get_job_meta(job_id).get("job_deploy_detail") or []]

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from flareseg.errors import FlaresegError, SettingsError
+from pydantic import ValidationError
+
+import flareseg
+from flareseg.errors import ErrorCode, FlaresegError, SettingsError
 from flareseg.flare.record import RunRecord
 from flareseg.report.facts import load_record
 from flareseg.report.site import write_site_report
@@ -31,11 +34,22 @@ def find_model(result: Path) -> Path:
 
 
 def load_result_task(model: Path) -> Task:
-    """Read the task that a model was trained for from the model's own file."""
+    """Read the task that a model was trained for from the model's own file.
+
+    Raises:
+        FlaresegError: the file is no model of ours, or holds a task of another version.
+    """
     from flareseg.flare.state import load_model  # PyTorch, which other commands do without
 
     _, about = load_model(model)
-    return Task.model_validate(about["task"])
+    try:
+        return Task.model_validate(about["task"])
+    except (KeyError, ValidationError):
+        raise FlaresegError(
+            f"{model}: its task is not one that flareseg {flareseg.__version__} reads.",
+            f"It was written by flareseg {about.get('flareseg', 'of an unknown version')}: use that one.",
+            code=ErrorCode.BAD_MODEL,
+        ) from None
 
 
 def write_owner_pages(
@@ -60,7 +74,7 @@ def write_owner_pages(
     for name in sorted(record.evaluation.testing):
         try:
             page = _write_page(record, result, kits / name, folder / name, name)
-        except FlaresegError as error:
+        except (FlaresegError, OSError) as error:
             tell(f"No page of {name}'s images: {error}")
         else:
             links.append((name, f"{folder.name}/{name}/{page.name}"))

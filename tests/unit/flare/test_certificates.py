@@ -16,11 +16,13 @@ from nvflare.lighter.utils import verify_cert
 from flareseg.flare.certificates import RenewingCertBuilder
 
 
-def _provision(folder: Path, *, renew_days: int = 60, sites: tuple[str, ...] = ("a", "b"), **server: Any) -> Path:
+def _provision(
+    folder: Path, *, renew_days: int = 60, sites: tuple[str, ...] = ("a", "b"), client: Any = None, **server: Any
+) -> Path:
     project = Project("study", "")
     project.set_server("fl.example.org", "consortium", server)
     for site in sites:
-        project.add_client(f"hospital-{site}", f"hospital_{site}", {})
+        project.add_client(f"hospital-{site}", f"hospital_{site}", dict(client or {}))
     builders = [
         WorkspaceBuilder(),
         StaticFileBuilder(config_folder="config"),
@@ -75,6 +77,15 @@ def test_a_renewed_server_keeps_the_key_that_running_sites_know(tmp_path: Path) 
     assert (first / key).read_text() == (second / key).read_text()
     verify_cert(new, _root(first).public_key())
     assert 359 <= (new.not_valid_after_utc - new.not_valid_before_utc).days <= 360
+
+
+def test_a_renewed_server_s_key_goes_to_nobody_else(tmp_path: Path) -> None:
+    """A site that listens for its own processes gets a server's certificate too, of its own."""
+    listens = {"listening_host": {"default_host": "localhost", "port": 8102}}
+    _provision(tmp_path, client=listens)
+    second = _provision(tmp_path, renew_days=400, client=listens)
+    keys = [path.read_text() for path in second.rglob("server.key")]
+    assert len(keys) == len({*keys}) == 3
 
 
 def test_a_server_with_another_host_name_gets_a_certificate_that_names_it(tmp_path: Path) -> None:
