@@ -3,7 +3,9 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -42,18 +44,21 @@ def test_only_nvflare_s_processes_of_this_workspace_are_ended(tmp_path: Path) ->
 
 
 def test_a_taken_port_is_replaced_and_its_owner_named() -> None:
+    """Taken here, or by the federation of the integration tests before."""
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
+        with suppress(OSError):
             taken.bind(("", 8003))
             taken.listen()
-        except OSError:
-            pytest.skip("another program holds port 8003: nothing to show here")
         assert not port_is_free(8003)
         (_, admin), messages = choose_ports()
+        (owner,) = {item.pid for item in psutil.net_connections("tcp") if is_listener(item)}
     assert admin != 8003
-    own = psutil.Process()
-    assert any(f"Port 8003 is used by {own.name()} (pid {own.pid})" in message for message in messages)
+    assert any(f"Port 8003 is used by {psutil.Process(owner).name()} (pid {owner})" in message for message in messages)
+
+
+def is_listener(connection: Any) -> bool:
+    return connection.status == psutil.CONN_LISTEN and connection.laddr.port == 8003
 
 
 def test_a_folder_of_somebody_else_is_not_taken(tmp_path: Path) -> None:
