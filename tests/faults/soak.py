@@ -56,7 +56,11 @@ class Sample:
 
 
 class Embedded(SecureFederation):
-    """Three hospitals with the embedded data."""
+    """Three hospitals with the embedded data, and the memory setting of their systemd unit."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.workspace.environment["MALLOC_ARENA_MAX"] = "2"
 
     def provision(self) -> None:
         self.workspace.provision()
