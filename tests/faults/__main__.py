@@ -67,7 +67,7 @@ def main() -> int:
         finally:
             ward.close()
     console.print(table(findings))
-    return 1 if any(item.problem for item in findings) else 0
+    return 1 if any(item.problem or item.lost for item in findings) else 0
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from flareseg.report import load_record
 from secure_federation import eventually
 
 UNBROKEN = "equal to the unbroken run"
+NOTHING = "none: nothing was complete"
 
 
 def checkpoint(ward: Ward, job_id: str) -> Path:
@@ -87,7 +88,7 @@ def _killed_in_first(ward: Ward) -> Finding:
     assert (record.status, record.rounds) == ("failed", [])
     assert "no such checkpoint" in record.reason
     finding.happened = f"NVFlare: {status}; a resume says that no round was complete: submit the job anew"
-    finding.model = "none: nothing was complete"
+    finding.model = NOTHING
     return finding
 
 
