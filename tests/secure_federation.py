@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -201,6 +203,30 @@ class SecureFederation(Federation):
         """Give the server an admin command as typed in the console, and its answer."""
         with self.session(role, user) as session, redirect_stdout(io.StringIO()):
             return str(session.api.do_command(text))
+
+    @contextmanager
+    def own_component(self, site: str, path: str) -> Iterator[Path]:
+        """A component of tests/hostile in every job's process of a site, as its own IT could add it.
+
+        Args:
+            site: name of the site.
+            path: module and class.
+
+        Yields:
+            The kit's ``local`` folder, which is as before afterwards but for what the component wrote there.
+        """
+        local = self.kit(site) / "local"
+        resources = json.loads((local / "resources.json.default").read_text())
+        module = path.partition(".")[0]
+        resources["components"].append({"id": module, "path": path, "args": {}})
+        (local / "custom").mkdir()
+        shutil.copy(REPOSITORY / "tests" / "hostile" / f"{module}.py", local / "custom")
+        (local / "resources.json").write_text(json.dumps(resources))
+        try:
+            yield local
+        finally:
+            shutil.rmtree(local / "custom")
+            (local / "resources.json").unlink()
 
     def server_log(self) -> str:
         """What the server's parent process wrote, with what went to its terminal."""

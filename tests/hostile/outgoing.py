@@ -21,7 +21,7 @@ class Outgoing(FLComponent):
 
     def __init__(self) -> None:
         super().__init__()
-        CoreCell.encrypt_payload = _copied  # type: ignore[method-assign]
+        CoreCell.encrypt_payload = _copied
 
 
 def _copied(cell: CoreCell, message: Any) -> None:

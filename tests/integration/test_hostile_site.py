@@ -7,13 +7,12 @@ round; in the last round it is honest again.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from federation import REPOSITORY, tiny_changes
+from federation import tiny_changes
 from flareseg.flare.record import RunRecord
 from secure_federation import SecureFederation
 
@@ -41,19 +40,13 @@ ATTACKS = (*REFUSED, *FAILED, *ACCEPTED)
 @pytest.fixture(scope="module")
 def run(secure: SecureFederation) -> Iterator[tuple[RunRecord, Path]]:
     """One job with an attack in each round."""
-    local = secure.kit(HOSTILE) / "local"
-    resources = json.loads((local / "resources.json.default").read_text())
-    resources["components"].append({"id": "hostile", "path": "hostile.Hostile", "args": {}})
-    (local / "custom").mkdir()
-    shutil.copy(REPOSITORY / "tests/hostile/hostile.py", local / "custom")
-    (local / "resources.json").write_text(json.dumps(resources))
-    (local / "attacks.json").write_text(json.dumps(ATTACKS))
-    try:
-        yield secure.run(tiny_changes(rounds=len(ATTACKS), validate_every=100))
-    finally:
-        for name in ("resources.json", "attacks.json"):
-            (local / name).unlink()
-        shutil.rmtree(local / "custom")
+    with secure.own_component(HOSTILE, "hostile.Hostile") as local:
+        attacks = local / "attacks.json"
+        attacks.write_text(json.dumps(ATTACKS))
+        try:
+            yield secure.run(tiny_changes(rounds=len(ATTACKS), validate_every=100))
+        finally:
+            attacks.unlink()
 
 
 def test_the_others_finish_the_job(run: tuple[RunRecord, Path]) -> None:

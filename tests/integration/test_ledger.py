@@ -17,7 +17,7 @@ import pytest
 import yaml
 from nvflare.fuel.flare_api.flare_api import TargetType
 
-from federation import REPOSITORY, tiny_changes
+from federation import tiny_changes
 from flareseg.flare.record import RunRecord
 from flareseg.ledger import LEDGER_FILE, LedgerEntry, read
 from secure_federation import SecureFederation, eventually
@@ -42,18 +42,11 @@ class Planted:
 @contextmanager
 def outgoing(secure: SecureFederation) -> Iterator[Path]:
     """Copy all that the site's job processes send."""
-    local = secure.kit(SITE) / "local"
-    resources = json.loads((local / "resources.json.default").read_text())
-    resources["components"].append({"id": "outgoing", "path": "outgoing.Outgoing", "args": {}})
-    (local / "custom").mkdir()
-    shutil.copy(REPOSITORY / "tests/hostile/outgoing.py", local / "custom")
-    (local / "resources.json").write_text(json.dumps(resources))
-    try:
-        yield local / "outgoing"
-    finally:
-        shutil.rmtree(local / "custom")
-        for name in ("resources.json", "outgoing"):
-            (local / name).unlink(missing_ok=True)
+    with secure.own_component(SITE, "outgoing.Outgoing") as local:
+        try:
+            yield local / "outgoing"
+        finally:
+            (local / "outgoing").unlink(missing_ok=True)
 
 
 @contextmanager
