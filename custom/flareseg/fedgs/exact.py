@@ -118,7 +118,7 @@ class ExactSum:
             # In the order of the blocks: the norm is the same for any number of these threads.
             norm = math.sqrt(sum(squares.tolist()))
             check(norm)
-        except Exception:
+        except ValueError:
             # The sums are exact: what was added is taken off again without a trace.
             for part, done in zip(parts, added, strict=True):
                 self._add_blocks(arrays, -weight, part[:done], scratch[0], squares)
