@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from configparser import ConfigParser
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -19,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from flareseg.data.phantom.sites import write_sites
-from flareseg.flare.kit import write_site_file
+from flareseg.flare.kit import UNIT, write_site_file
 from flareseg.flare.record import RunRecord
 from flareseg.poc.processes import processes_of
 from flareseg.report import load_record
@@ -56,14 +57,16 @@ class Sample:
 
 
 class Embedded(SecureFederation):
-    """Three hospitals with the embedded data, and the memory setting of their systemd unit."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self.workspace.environment["MALLOC_ARENA_MAX"] = "2"
+    """Three hospitals with the embedded data, in the environment that their systemd unit sets."""
 
     def provision(self) -> None:
         self.workspace.provision()
+        unit = ConfigParser(interpolation=None)
+        unit.read(UNIT)
+        for setting in unit["Service"]["Environment"].split():
+            name, _, value = setting.partition("=")
+            if name != "PATH":  # the unit's own Python
+                self.workspace.environment[name] = value
         write_sites(self.sites)
         sources = sorted(self.sites.glob("*/site.yaml"))
         for name, source in zip(self.site_names, sources, strict=True):
