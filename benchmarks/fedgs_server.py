@@ -26,11 +26,11 @@ from nvflare.app_common.app_event_type import AppEventType
 import flareseg
 from benchmarks.measure import Row, in_child, in_turn
 from benchmarks.training import default_task
-from flareseg.flare.aggregator import FedGSAggregator
-from flareseg.flare.keys import META_MEAN_SCALE, Header
-from flareseg.flare.state import to_numpy
+from flareseg.config.task import Task
+from flareseg.flare.names import META_MEAN_SCALE, Header
+from flareseg.flare.server.aggregator import FedGSAggregator
 from flareseg.networks import initial_state
-from flareseg.task import Task
+from flareseg.record.model_file import to_numpy
 
 # Of the default network, widened to about 2, 30 and 100 million parameters.
 CHANNELS = [(32, 64, 128, 256, 256), (128, 256, 512, 1024, 896), (208, 416, 832, 1664, 1664)]

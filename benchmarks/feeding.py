@@ -114,13 +114,13 @@ def measure(
         steps: in place of an epoch.
         validate: score the result on the validation split.
     """
+    from flareseg.config.site import load_site
     from flareseg.data.phantom import DEFAULT_SITES
     from flareseg.data.phantom.write import write_site
     from flareseg.data.site_data import SiteData
-    from flareseg.job import load_job
+    from flareseg.job.folder import load_job
     from flareseg.learning.learner import Learner
     from flareseg.networks import initial_state
-    from flareseg.site import load_site
 
     path = folder / "site.yaml"
     if site is None:

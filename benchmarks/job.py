@@ -15,7 +15,7 @@ from tests.tiny import write_tiny_site
 from benchmarks.federation import Run, federation, run_job
 from benchmarks.measure import DEFAULT_JOB, Row
 from benchmarks.training import default_task
-from flareseg.job import stage_job
+from flareseg.job.folder import stage_job
 from flareseg.networks import initial_state
 
 SITES = {"ct-a": "CT", "ct-b": "CT", "mr-a": "MR"}

@@ -22,10 +22,10 @@ from benchmarks.federation import Run, federation, run_job
 from benchmarks.measure import REPOSITORY
 from benchmarks.wire import megabytes
 from flareseg.data.phantom.write import DEFAULT_SITES
-from flareseg.flare.record import RunRecord
-from flareseg.job import load_job, stage_job
-from flareseg.learning.private_training import sample_rate
+from flareseg.job.folder import load_job, stage_job
 from flareseg.poc.workspace import PocWorkspace
+from flareseg.privacy.dp_sgd import sample_rate
+from flareseg.record.run import RunRecord
 from flareseg.report import load_record, report_facts
 
 OUTPUT = REPOSITORY / "build" / "privacy"

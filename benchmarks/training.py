@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from benchmarks.measure import DEFAULT_JOB
-from flareseg.job import load_job
+from flareseg.config.task import Task
+from flareseg.job.folder import load_job
 from flareseg.learning.losses import MaskedLoss
 from flareseg.networks import build_network
-from flareseg.task import Task
 
 
 def default_task() -> Task:

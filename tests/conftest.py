@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from flareseg.task import Task
+from flareseg.config.task import Task
 from tiny import TINY_TASK, write_tiny_site
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import yaml
 
-from flareseg.flare.record import RunRecord
 from flareseg.poc.run import submit, watch_and_download
 from flareseg.poc.workspace import PocWorkspace
+from flareseg.record.run import RunRecord
 from flareseg.report import load_record
 from tiny import TINY_TASK, write_tiny_site
 

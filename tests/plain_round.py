@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from flareseg.fedgs import ExactSum, ServerMomentum, aggregate, mean_scale
-from flareseg.flare.state import to_numpy, to_torch
+from flareseg.aggregation import ExactSum, ServerMomentum, aggregate, mean_scale
+from flareseg.config.task import Task
 from flareseg.learning.learner import TrainingResult
 from flareseg.networks.registry import State
-from flareseg.task import Task
+from flareseg.record.model_file import to_numpy, to_torch
 
 
 def plain_round(task: Task, state: State, results: Iterable[TrainingResult], momentum: ServerMomentum) -> State:

@@ -10,12 +10,12 @@ from typing import Any
 import pyhocon
 
 from federation import REPOSITORY, tiny_changes
-from flareseg.bundle import bundle_job
+from flareseg.job.bundle import bundle_job
 
 CLIENT, SERVER = "app/config/config_fed_client.json", "app/config/config_fed_server.json"
 TENSORBOARD = "nvflare.app_opt.tracking.tb.tb_receiver.TBAnalyticsReceiver"
 CONVERTER = "nvflare.app_common.widgets.convert_to_fed_event.ConvertToFedEvent"
-EXECUTOR = "flareseg.flare.executor.SegmentationExecutor"
+EXECUTOR = "flareseg.flare.site.executor.SegmentationExecutor"
 PERSISTOR = "nvflare.app_opt.pt.file_model_persistor.PTFileModelPersistor"
 WRITER = "nvflare.app_common.widgets.metrics_artifact_writer.MetricsArtifactWriter"
 
@@ -108,8 +108,8 @@ AT_THE_SERVER: dict[str, tuple[Change, str]] = {
         f"component {WRITER} refused: args.results_dir reaches outside the job's folder: ../../planted",
     ),
     "a path for our own": (
-        add(SERVER, "flareseg.flare.persistor.SegmentationModelPersistor", path="PLANTED"),
-        "component flareseg.flare.persistor.SegmentationModelPersistor refused: args.path reaches outside",
+        add(SERVER, "flareseg.flare.server.persistor.SegmentationModelPersistor", path="PLANTED"),
+        "component flareseg.flare.server.persistor.SegmentationModelPersistor refused: args.path reaches outside",
     ),
 }
 

@@ -19,8 +19,8 @@ from nvflare.fuel.flare_api.flare_api import Session
 from federation import REPOSITORY, Federation
 from flareseg.errors import FlaresegError
 from flareseg.flare.session import lead_session
-from flareseg.poc.processes import end_processes, free_port, port_answers, processes_of
 from flareseg.poc.workspace import PocWorkspace
+from flareseg.processes import end_processes, free_port, port_answers, processes_of
 from tiny import write_tiny_site
 
 PROJECT = REPOSITORY / "provisioning" / "project.yml"

@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 
 from faults.ward import Ward
+from flareseg.aggregation import ServerMomentum
+from flareseg.config.site import load_site
+from flareseg.config.task import Task
 from flareseg.data.site_data import SiteData
-from flareseg.fedgs import ServerMomentum
-from flareseg.flare.record import RunRecord
 from flareseg.learning.learner import Learner
 from flareseg.networks import initial_state
 from flareseg.networks.registry import State
-from flareseg.site import load_site
-from flareseg.task import Task
+from flareseg.record.run import RunRecord
 from plain_round import plain_round
 
 

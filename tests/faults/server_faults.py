@@ -11,7 +11,7 @@ import psutil
 from faults.finding import Finding, Stopwatch
 from faults.ward import ROUNDS, Ward, differences, models, settings
 from flareseg.errors import ExitCode
-from flareseg.flare.checkpoint import Checkpoint
+from flareseg.flare.server.checkpoint import Checkpoint
 from flareseg.report import load_record
 from secure_federation import eventually
 

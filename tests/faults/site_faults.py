@@ -7,7 +7,7 @@ import time
 from faults.finding import Finding, Stopwatch
 from faults.replay import replay, same
 from faults.ward import BEHIND_PROXY, Ward, models, settings
-from flareseg.flare.record import RunRecord
+from flareseg.record.run import RunRecord
 from flareseg.report import load_record
 from secure_federation import eventually
 

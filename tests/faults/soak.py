@@ -20,9 +20,9 @@ from rich.console import Console
 from rich.table import Table
 
 from flareseg.data.phantom.sites import write_sites
-from flareseg.flare.kit import UNIT, write_site_file
-from flareseg.flare.record import RunRecord
-from flareseg.poc.processes import processes_of
+from flareseg.flare.provision.kit import UNIT, write_site_file
+from flareseg.processes import processes_of
+from flareseg.record.run import RunRecord
 from flareseg.report import load_record
 from secure_federation import SecureFederation
 

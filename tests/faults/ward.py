@@ -17,11 +17,11 @@ import yaml
 
 from faults.proxy import StallingProxy
 from federation import tiny_changes
-from flareseg.flare.record import RunRecord
-from flareseg.flare.state import load_model
 from flareseg.networks.registry import State
-from flareseg.poc.processes import processes_of
 from flareseg.poc.run import resume
+from flareseg.processes import processes_of
+from flareseg.record.model_file import load_model
+from flareseg.record.run import RunRecord
 from flareseg.report import load_record
 from secure_federation import SecureFederation, eventually
 

@@ -21,8 +21,8 @@ from nvflare.app_common.app_constant import AppConstants
 from nvflare.private.defs import CellChannel, new_cell_message
 from nvflare.widgets.fed_event import FED_EVENT_TOPIC
 
-from flareseg.flare.executor import SegmentationExecutor
-from flareseg.flare.keys import Header
+from flareseg.flare.names import Header
+from flareseg.flare.site.executor import SegmentationExecutor
 
 Data = dict[str, Any]
 _honest = SegmentationExecutor.execute

@@ -10,9 +10,9 @@ import pytest
 
 from faults.ward import Ward
 from federation import PROJECT, Federation, tiny_sites
-from flareseg.poc.processes import processes_of
 from flareseg.poc.run import start_federation
 from flareseg.poc.workspace import PocWorkspace
+from flareseg.processes import processes_of
 from secure_federation import SecureFederation
 
 

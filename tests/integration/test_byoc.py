@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from federation import REPOSITORY, tiny_changes
-from flareseg.bundle import bundle_job
+from flareseg.job.bundle import bundle_job
 from secure_federation import SecureFederation, eventually
 
 pytestmark = pytest.mark.slow
@@ -86,4 +86,4 @@ def test_a_byoc_bundle_runs_where_flareseg_is_not_installed(stock: SecureFederat
     record = json.loads((result / "workspace/flareseg/record.json").read_text())
     assert record["status"] == "complete"
     ran = stock.kit(stock.site_names[0]) / job_id
-    assert (next(ran.glob("app_*")) / "custom/flareseg/flare/executor.py").is_file()
+    assert (next(ran.glob("app_*")) / "custom/flareseg/flare/site/executor.py").is_file()

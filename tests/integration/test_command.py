@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from federation import PROJECT, REPOSITORY, tiny_changes, tiny_sites
-from flareseg.poc.processes import processes_of
+from flareseg.processes import processes_of
 
 
 def start(folder: Path, spoil: str | None = None, **training: int) -> subprocess.Popen[str]:

@@ -13,8 +13,8 @@ import pexpect
 import pytest
 
 from federation import REPOSITORY, tiny_changes
-from flareseg.bundle import bundle_job
-from flareseg.manifest import MANIFEST, received_manifest
+from flareseg.job.bundle import bundle_job
+from flareseg.job.manifest import MANIFEST, received_manifest
 from secure_federation import PATIENCE_SECONDS, SecureFederation, eventually
 
 pytestmark = pytest.mark.slow

@@ -17,7 +17,7 @@ import pytest
 from cryptography import x509
 
 from federation import REPOSITORY
-from flareseg.poc.processes import end_processes, free_port, processes_of
+from flareseg.processes import end_processes, free_port, processes_of
 from flareseg.report import load_record, report_facts
 from secure_federation import eventually
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from federation import tiny_changes
-from flareseg.flare.record import RunRecord
+from flareseg.record.run import RunRecord
 from secure_federation import SecureFederation
 
 pytestmark = pytest.mark.slow

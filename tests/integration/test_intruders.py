@@ -10,7 +10,7 @@ import pytest
 from nvflare.lighter.utils import serialize_cert
 
 from federation import tiny_changes
-from flareseg.poc.processes import end_processes
+from flareseg.processes import end_processes
 from intruder import FederationAuthority, Intruder, edit, knock, write_certificate
 from kit import Authority, put_certificate
 from secure_federation import SecureFederation, eventually

@@ -18,8 +18,8 @@ import yaml
 from nvflare.fuel.flare_api.flare_api import TargetType
 
 from federation import tiny_changes
-from flareseg.flare.record import RunRecord
-from flareseg.ledger import LEDGER_FILE, LedgerEntry, read
+from flareseg.privacy.ledger import LEDGER_FILE, LedgerEntry, read
+from flareseg.record.run import RunRecord
 from secure_federation import SecureFederation, eventually
 from tiny import write_tiny_site
 

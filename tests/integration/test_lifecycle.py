@@ -21,7 +21,7 @@ import yaml
 from cryptography import x509
 
 from federation import tiny_changes
-from flareseg.poc.processes import processes_of
+from flareseg.processes import processes_of
 from flareseg.report import report_facts
 from secure_federation import SecureFederation, eventually
 from tiny import write_tiny_site

@@ -9,18 +9,18 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from federation import PROJECT, REPOSITORY, SITES, Federation, tiny_changes
+from flareseg.aggregation import ServerMomentum
+from flareseg.config.site import load_site
+from flareseg.config.task import Task
 from flareseg.data.site_data import SiteData
-from flareseg.fedgs import ServerMomentum
-from flareseg.flare.record import RunRecord
-from flareseg.flare.state import load_model
 from flareseg.learning.learner import Learner
 from flareseg.networks import initial_state
-from flareseg.poc.processes import processes_of
 from flareseg.poc.run import run_job
 from flareseg.poc.workspace import PocError
+from flareseg.processes import processes_of
+from flareseg.record.model_file import load_model
+from flareseg.record.run import RunRecord
 from flareseg.report import report_facts
-from flareseg.site import load_site
-from flareseg.task import Task
 from plain_round import plain_round
 
 

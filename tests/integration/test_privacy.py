@@ -14,15 +14,15 @@ import torch
 from benchmarks.privacy import set_scope
 
 from federation import REPOSITORY, SITES, Federation, tiny_changes
+from flareseg.config.task import Task
 from flareseg.errors import FlaresegError
-from flareseg.flare.record import RunRecord
-from flareseg.flare.state import load_model
 from flareseg.networks import initial_state
 from flareseg.poc.run import submit, watch_and_download
 from flareseg.privacy.budget import Budget
 from flareseg.privacy.scopes import DifferentialPrivacy
+from flareseg.record.model_file import load_model
+from flareseg.record.run import RunRecord
 from flareseg.report import load_record, report_facts
-from flareseg.task import Task
 
 pytestmark = pytest.mark.slow
 

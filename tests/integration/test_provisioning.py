@@ -21,14 +21,15 @@ from cryptography import x509
 
 import flareseg
 from federation import REPOSITORY
-from flareseg.flare.policy import CLASS_ALLOW_LIST, JOB_COMPONENTS, RESOURCE_COMPONENTS
+from flareseg.config.settings import load_settings
+from flareseg.config.site import Site
+from flareseg.flare.provision.policy import JOB_COMPONENTS, RESOURCE_COMPONENTS
 from flareseg.flare.site_check.identity import check_identity
 from flareseg.flare.site_check.kit import load_kit
 from flareseg.flare.site_check.network import check_listening
 from flareseg.flare.site_check.report import Status
 from flareseg.flare.site_check.software import check_versions
-from flareseg.settings import load_settings
-from flareseg.site import Site
+from flareseg.job.allow_list import CLASS_ALLOW_LIST
 
 PROJECT = REPOSITORY / "provisioning/project.yml"
 SERVER = "flareseg.example.org"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from federation import tiny_changes
-from flareseg.approval import APPROVED_JOBS, approve
+from flareseg.job.approval import APPROVED_JOBS, approve
 from refused_jobs import AT_SITES, AT_THE_SERVER, CONVERTER, NOT_DEPLOYED, make, meta
 from secure_federation import SecureFederation, eventually
 

@@ -14,11 +14,10 @@ from faults.finding import Finding
 from faults.ward import Ward, settings
 from federation import REPOSITORY
 from flareseg.errors import FlaresegError
-from flareseg.flare.checkpoint import CHECKPOINTS
-from flareseg.flare.record import RunRecord
-from flareseg.flare.resubmit import resume_job
-from flareseg.flare.session import download_result, wait_for_job
+from flareseg.flare.server.checkpoint import CHECKPOINTS
+from flareseg.flare.session import download_result, resume_job, wait_for_job
 from flareseg.poc.run import stage
+from flareseg.record.run import RunRecord
 from flareseg.report import load_record
 from planted import goes_off, plant_model
 

@@ -22,7 +22,7 @@ from nvflare.lighter.utils import Identity, generate_cert, generate_keys, sign_f
 from flareseg.flare.site_check.kit import load_kit
 from flareseg.flare.site_check.report import Status
 from flareseg.flare.site_check.run import check_site
-from flareseg.poc.processes import free_port
+from flareseg.processes import free_port
 from kit import Authority, put_certificate
 from secure_federation import SecureFederation
 

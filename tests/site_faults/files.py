@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 
-from flareseg.data.check.kinds import FileFault, GeometryFault, LabelFault
+from flareseg.data.faults import FileFault, GeometryFault, LabelFault
 from site_faults.site import PlantedSite, fault
 
 

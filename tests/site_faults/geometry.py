@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 from PIL import Image
 
-from flareseg.data.check.kinds import GeometryFault
+from flareseg.data.faults import GeometryFault
 from site_faults.site import AFFINE, SHAPE, PlantedSite, change, fault
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from flareseg.data.check.kinds import IntensityFault, LabelFault
+from flareseg.data.faults import IntensityFault, LabelFault
 from site_faults.site import PlantedSite, change, fault
 
 

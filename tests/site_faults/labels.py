@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 from PIL import Image
 
-from flareseg.data.check.kinds import GeometryFault, LabelFault
+from flareseg.data.faults import GeometryFault, LabelFault
 from site_faults.site import AFFINE, PlantedSite, change, fault
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from flareseg.data.check.kinds import Kind
+from flareseg.data.faults import Kind
 from tiny import TINY_TASK
 
 SHAPE = (24, 22, 8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import nibabel as nib
 import numpy as np
 
-from flareseg.data.check.kinds import SplitFault
+from flareseg.data.faults import SplitFault
 from site_faults.site import PlantedSite, change, fault
 
 

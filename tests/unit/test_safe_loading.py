@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 import flareseg
+from flareseg.config.site import load_site
+from flareseg.config.task import Task
 from flareseg.data.cache import Cache
 from flareseg.data.datalist import load_cases
 from flareseg.errors import FlaresegError
-from flareseg.flare.checkpoint import Checkpoint
-from flareseg.flare.state import load_model
+from flareseg.flare.server.checkpoint import Checkpoint
+from flareseg.record.model_file import load_model
 from flareseg.report.owner import load_result_task
 from flareseg.report.site_cases import segment
-from flareseg.site import load_site
-from flareseg.task import Task
 from planted import goes_off, plant_array, plant_model
 
 PACKAGE = Path(flareseg.__file__).parent

@@ -49,7 +49,7 @@ def test_it_holds_every_file_of_the_package(installed: Path) -> None:
         {path.relative_to(root) for path in root.rglob("*") if path.is_file() and path.suffix != ".pyc"}
         for root in (installed / "flareseg", REPOSITORY / "custom/flareseg")
     )
-    assert Path("flare/kit_files/README.md.j2") in theirs
+    assert Path("flare/provision/kit_files/README.md.j2") in theirs
     assert theirs == ours
 
 

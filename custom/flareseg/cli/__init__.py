@@ -1,1 +1,4 @@
-"""The ``flareseg`` command."""
+"""The ``flareseg`` command: one module a group, which prints what other rooms work out.
+
+May import every room; nothing imports it.
+"""

@@ -9,14 +9,14 @@ import typer
 from rich.progress import MofNCompleteColumn, Progress
 
 from flareseg.cli.console import console, error_console
+from flareseg.config.site import load_site
+from flareseg.config.task import load_task
 from flareseg.data.check.case import CaseCheck
-from flareseg.data.check.findings import errors
 from flareseg.data.check.run import full_check
 from flareseg.data.check.summary import summarize
+from flareseg.data.faults.findings import errors
 from flareseg.errors import ExitCode
 from flareseg.report.check_console import check_json, findings_text, summary_tables
-from flareseg.site import load_site
-from flareseg.task import load_task
 
 EXAMPLES = (
     "Examples: flareseg data check local/site.yaml · "

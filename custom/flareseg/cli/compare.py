@@ -11,11 +11,11 @@ from flareseg.cli.console import console, tell
 from flareseg.cli.poc import Changes, Data, Project, Rounds, changes_of
 from flareseg.cli.progress import JobProgress
 from flareseg.errors import ExitCode, SettingsError
-from flareseg.experiments.comparison import Comparison
-from flareseg.job import load_job
+from flareseg.job.folder import load_job
 from flareseg.poc.run import federation, stage, submit, watch_and_download
 from flareseg.poc.workspace import PocWorkspace
 from flareseg.report import load_record, report_facts
+from flareseg.report.comparison import Comparison
 from flareseg.report.schema import ReportFacts
 
 EXAMPLES = "Example: flareseg compare jobs/fedavg jobs/fedgin-fedgs --seeds 0,1,2"

@@ -8,13 +8,12 @@ from typing import Annotated
 
 import typer
 
-from flareseg.bundle import bundle_job
 from flareseg.cli.console import console, tell
 from flareseg.cli.poc import Changes, Job
 from flareseg.cli.progress import JobProgress, end
-from flareseg.flare.resubmit import resume_job
-from flareseg.flare.session import download_result, kit_user, lead_session, wait_for_job
-from flareseg.manifest import MANIFEST, REVIEW
+from flareseg.flare.session import download_result, kit_user, lead_session, resume_job, wait_for_job
+from flareseg.job.bundle import bundle_job
+from flareseg.job.manifest import MANIFEST, REVIEW
 from flareseg.report import load_record, report_facts, summary_table
 from flareseg.report.statistics import load_statistics
 

@@ -10,9 +10,9 @@ import typer
 from flareseg.cli.console import console, tell
 from flareseg.cli.progress import JobProgress, end
 from flareseg.errors import ExitCode
-from flareseg.poc.processes import processes_of
 from flareseg.poc.run import Outcome, resume, run_job, start_federation, submit, watch_and_download
 from flareseg.poc.workspace import PocWorkspace
+from flareseg.processes import processes_of
 from flareseg.report import load_record, report_facts, summary_table, write_report
 from flareseg.report.owner import write_owner_pages
 from flareseg.report.statistics import load_statistics, write_statistics

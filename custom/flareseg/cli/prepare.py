@@ -12,17 +12,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from flareseg.cli.console import console, tell
+from flareseg.config.settings import settings_of_options
+from flareseg.config.task import Modality, load_task
 from flareseg.data.datalist import SPLITS
-from flareseg.data.layouts import LayoutName
-from flareseg.data.layouts.source import Given
-from flareseg.data.prepare import Order
-from flareseg.data.prepare import prepare as prepare_source
-from flareseg.data.prepared_site import PreparedSite
-from flareseg.data.splits import SplitPlan
-from flareseg.data.subset import Subset
+from flareseg.data.prepare.layouts import LayoutName
+from flareseg.data.prepare.layouts.source import Given
+from flareseg.data.prepare.run import Order
+from flareseg.data.prepare.run import prepare as prepare_source
+from flareseg.data.prepare.splits import SplitPlan
+from flareseg.data.prepare.subset import Subset
+from flareseg.data.prepare.write_site import PreparedSite
 from flareseg.errors import SettingsError
-from flareseg.settings import settings_of_options
-from flareseg.task import Modality, load_task
 
 EXAMPLES = (
     "Examples: flareseg data prepare lits /data/LiTS build/lits --task task.yaml · "

@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from flareseg.cli.console import console, tell
+from flareseg.config.site import check_site_fits, load_site
 from flareseg.errors import SettingsError
 from flareseg.report import load_record, report_facts, summary_table, write_report, write_site_report
 from flareseg.report.owner import find_model, load_result_task
 from flareseg.report.statistics import load_statistics, write_statistics
-from flareseg.site import check_site_fits, load_site
 
 EXAMPLES = (
     "Examples: flareseg report build/demo/result/JOB_ID · "

@@ -14,9 +14,9 @@ from pydantic_core import PydanticUndefined
 from rich.table import Table
 
 from flareseg.cli.console import console
-from flareseg.settings import Settings
-from flareseg.site import Site
-from flareseg.task import Task
+from flareseg.config.settings import Settings
+from flareseg.config.site import Site
+from flareseg.config.task import Task
 
 EXAMPLES = "Examples: flareseg settings task · flareseg settings site"
 app = typer.Typer()

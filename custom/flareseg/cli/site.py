@@ -11,14 +11,14 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from flareseg.approval import approve as approve_job
 from flareseg.cli.console import console, tell
 from flareseg.errors import ExitCode
 from flareseg.flare.site_check.kit import load_kit
 from flareseg.flare.site_check.report import as_dict, is_ready, table
 from flareseg.flare.site_check.run import check_site
-from flareseg.ledger import LEDGER_FILE, chain_end, read
+from flareseg.job.approval import approve as approve_job
 from flareseg.privacy.budget import Budget, spent_epsilon
+from flareseg.privacy.ledger import LEDGER_FILE, chain_end, read
 from flareseg.privacy.scopes import DifferentialPrivacy, load_scope
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)

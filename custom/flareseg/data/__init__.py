@@ -1,1 +1,4 @@
-"""A site's data: datalists, the embedded phantom, preparation, cache and sampling."""
+"""A site's data: listed, prepared, cached and sampled.
+
+The modules here read prepared data in training; ``faults`` lies below them, ``check`` and ``prepare`` above.
+"""

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
+from flareseg.config.site import Site
+from flareseg.config.task import Task
 from flareseg.data.datalist import Case
 from flareseg.data.digests import Digests
 from flareseg.data.preprocess import preprocess
 from flareseg.data.scratch import scratch_folder
 from flareseg.errors import DataError, ErrorCode, unreadable
-from flareseg.site import Site
-from flareseg.task import Task
 
 CACHE_VERSION = 2
 _FOREGROUND_VOXELS = 1024

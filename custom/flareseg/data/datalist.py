@@ -12,9 +12,9 @@ from typing import Literal
 
 import numpy as np
 
-from flareseg.data.check.findings import Finding, errors
-from flareseg.data.check.kinds import FileFault, SplitFault
-from flareseg.site import DataSource
+from flareseg.config.site import DataSource
+from flareseg.data.faults import FileFault, SplitFault
+from flareseg.data.faults.findings import Finding, errors
 
 SplitName = Literal["training", "validation", "testing"]
 SPLITS: tuple[SplitName, ...] = ("training", "validation", "testing")

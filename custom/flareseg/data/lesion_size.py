@@ -9,9 +9,9 @@ import numpy as np
 from nibabel.affines import voxel_sizes
 from scipy import ndimage
 
+from flareseg.data.components import equivalent_diameters, label_targets
 from flareseg.data.datalist import Case
 from flareseg.data.frames import SUFFIXES, read_frame
-from flareseg.data.targets import equivalent_diameters, label_targets
 from flareseg.errors import unreadable
 
 

@@ -13,13 +13,12 @@ from monai.transforms import Spacing
 from nibabel.affines import voxel_sizes
 from nibabel.spatialimages import SpatialImage
 
-from flareseg.data.check.files import verify_checksum
-from flareseg.data.check.geometry import AFFINE_TOLERANCE_MM
+from flareseg.config.site import Site
+from flareseg.config.task import Intensity, Task
 from flareseg.data.datalist import Case
 from flareseg.data.frames import read_frame
+from flareseg.data.nifti import AFFINE_TOLERANCE_MM, verify_checksum
 from flareseg.errors import DataError, ErrorCode, unreadable
-from flareseg.site import Site
-from flareseg.task import Intensity, Task
 
 
 def preprocess(case: Case, task: Task, site: Site) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

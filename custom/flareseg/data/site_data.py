@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from flareseg.config.site import Site
+from flareseg.config.task import Task
 from flareseg.data.cache import Cache
 from flareseg.data.datalist import SplitName, load_cases
 from flareseg.data.scratch import sweep
 from flareseg.data.volumes import Volumes, VolumeStore
-from flareseg.site import Site
-from flareseg.task import Task
 
 
 class SiteData:

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from nibabel.affines import voxel_sizes
 
+from flareseg.config.site import Site
+from flareseg.config.task import Task
 from flareseg.data.datalist import Case
 from flareseg.data.frames import read_frame
 from flareseg.data.lesion_size import target_diameters
 from flareseg.data.preprocess import read_volume
-from flareseg.site import Site
-from flareseg.task import Task
 
 INTENSITY_SAMPLES = 4096
 """Voxels of each image, evenly spaced in memory order."""

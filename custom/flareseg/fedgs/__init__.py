@@ -1,17 +1,9 @@
-"""FedGS, federated gradient scaling: scale factor, cumulative update, and exact step-weighted aggregation."""
+"""FedGS, federated gradient scaling: the scale factor of a batch and the cumulative update of a site.
 
-from flareseg.fedgs.aggregate import ServerMomentum, aggregate, mean_scale
+Imports nothing of the package: the paper and nothing else.
+"""
+
 from flareseg.fedgs.cumulative import CumulativeUpdate
-from flareseg.fedgs.exact import ExactSum
 from flareseg.fedgs.scale import combine, scale_factor, size_deltas
 
-__all__ = [
-    "CumulativeUpdate",
-    "ExactSum",
-    "ServerMomentum",
-    "aggregate",
-    "combine",
-    "mean_scale",
-    "scale_factor",
-    "size_deltas",
-]
+__all__ = ["CumulativeUpdate", "combine", "scale_factor", "size_deltas"]

@@ -1,1 +1,4 @@
-"""Thin adapters between NVFlare and the learner and server arithmetic. The only folder that imports nvflare."""
+"""Adapters between NVFlare and the rest of the package, and the only folder that imports ``nvflare``.
+
+Its rooms say where a line runs; beside them ``names`` serves all of them and ``session`` the lead.
+"""

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from flareseg.data.targets import label_targets, target_sizes
+from flareseg.config.methods import SmallTarget
+from flareseg.config.task import Task
+from flareseg.data.components import label_targets, target_sizes
 from flareseg.fedgs import combine, size_deltas
-from flareseg.methods import SmallTarget
-from flareseg.task import Task
 
 
 class GradientScale:

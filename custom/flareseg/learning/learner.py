@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from flareseg.config.task import Task
 from flareseg.data.cache import Volume
 from flareseg.data.datalist import SplitName
 from flareseg.data.sampling import PatchSampler
@@ -21,11 +22,10 @@ from flareseg.learning.gradient_scale import GradientScale
 from flareseg.learning.losses import MaskedLoss, VolumeLoss
 from flareseg.learning.metrics import Score, Scores, dice_by_size, dice_per_label
 from flareseg.learning.predict import Stopped, predict_parts
-from flareseg.learning.private_training import PoissonSampler, PrivateGradients
 from flareseg.learning.seeding import generator
 from flareseg.networks.registry import State, build_network, local_names
+from flareseg.privacy.dp_sgd import PoissonSampler, PrivateGradients
 from flareseg.privacy.scopes import DifferentialPrivacy
-from flareseg.task import Task
 from flareseg.transforms import RandGIN
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ import torch
 from monai.losses import DiceLoss
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from flareseg.task import Loss
+from flareseg.config.task import Loss
 
 
 class MaskedLoss(torch.nn.Module):

@@ -12,7 +12,7 @@ import torch
 from monai.metrics import compute_dice
 from scipy import ndimage
 
-from flareseg.data.targets import equivalent_diameters, label_targets
+from flareseg.data.components import equivalent_diameters, label_targets
 
 
 @dataclass(frozen=True)

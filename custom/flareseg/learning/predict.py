@@ -9,7 +9,7 @@ import torch
 from monai.inferers import sliding_window_inference
 from monai.transforms import DivisiblePad
 
-from flareseg.task import Task
+from flareseg.config.task import Task
 
 _SLICES_AT_ONCE = 16
 

@@ -1,4 +1,7 @@
-"""Networks that a task may name."""
+"""Networks that a task may name, and which of their parameters stay at a site.
+
+Imports settings only.
+"""
 
 from flareseg.networks.registry import build_network, initial_state, local_names
 

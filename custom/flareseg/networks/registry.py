@@ -8,8 +8,8 @@ from fnmatch import fnmatchcase
 import torch
 from monai.networks.nets import SegResNet, UNet
 
+from flareseg.config.task import Task
 from flareseg.errors import SettingsError
-from flareseg.task import Task
 
 State = dict[str, torch.Tensor]
 """Parameters and buffers of a network by name, as in ``Module.state_dict()``."""

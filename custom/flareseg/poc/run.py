@@ -10,9 +10,8 @@ from typing import Any
 
 from flareseg.data.phantom.sites import write_sites
 from flareseg.errors import SettingsError
-from flareseg.flare.resubmit import resume_job
-from flareseg.flare.session import download_result, lead_session, wait_for_job
-from flareseg.job import load_job, stage_job
+from flareseg.flare.session import download_result, lead_session, resume_job, wait_for_job
+from flareseg.job.folder import load_job, stage_job
 from flareseg.poc.workspace import PocWorkspace
 
 Show = Callable[[str, dict[str, Any] | None], None]

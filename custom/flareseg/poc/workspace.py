@@ -13,12 +13,12 @@ from typing import Any
 
 import yaml
 
+from flareseg.config.settings import read_yaml
 from flareseg.errors import ErrorCode, FlaresegError, SettingsError
 from flareseg.flare.session import lead_session
-from flareseg.poc.processes import choose_ports, end_processes, port_answers, processes_of, uninterrupted
-from flareseg.settings import read_yaml
+from flareseg.processes import choose_ports, end_processes, port_answers, processes_of, uninterrupted
 
-_BUILDER = "flareseg.flare.builder.SitePolicyBuilder"
+_BUILDER = "flareseg.flare.provision.builder.SitePolicyBuilder"
 _KEYS = "nvflare.lighter.impl.he.HEBuilder"  # for jobs that encrypt, where the extra is installed
 _START_SECONDS = 300.0
 _MARK = ".flareseg-workspace"

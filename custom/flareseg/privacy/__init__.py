@@ -1,1 +1,4 @@
-"""What a site lets out, and at what price: scopes, the bound on updates, differential privacy and its budget."""
+"""What a site lets out, and at what price: scopes, the bound on updates, DP-SGD, budget and ledger.
+
+Imports settings and the sampler of ``data``; the learner imports it.
+"""

@@ -16,10 +16,10 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field, ValidationError
 
+from flareseg.config.settings import Settings
+from flareseg.config.task import Positive
 from flareseg.errors import ErrorCode, FlaresegError, SettingsError
 from flareseg.privacy.scopes import DifferentialPrivacy
-from flareseg.settings import Settings
-from flareseg.task import Positive
 
 BUDGET_FILE = Path("privacy/budget.jsonl")
 _ORDERS = tuple([1 + x / 10 for x in range(1, 100)] + list(range(12, 64)) + [80, 128, 256, 512])

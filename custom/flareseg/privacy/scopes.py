@@ -9,9 +9,9 @@ from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import Field, ValidationError, field_validator
 
+from flareseg.config.settings import Settings
+from flareseg.config.task import Positive, Task
 from flareseg.errors import ErrorCode, FlaresegError, SettingsError
-from flareseg.settings import Settings
-from flareseg.task import Positive, Task
 
 
 class Scope(Settings):

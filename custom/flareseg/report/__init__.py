@@ -1,4 +1,7 @@
-"""What a run did, as facts (JSON), as a page for the lead, and as a page that stays at a site."""
+"""What a run did, as facts (JSON), as a page for the lead, and as a page that stays at a site.
+
+Imports records, settings and readers of data, never ``flare``.
+"""
 
 from flareseg.report.console import summary_table
 from flareseg.report.facts import ReportFacts, load_record, report_facts

@@ -11,10 +11,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from flareseg.data.check.findings import errors, told
-from flareseg.data.check.kinds import Level
 from flareseg.data.check.run import SiteReport
 from flareseg.data.check.summary import Summary
+from flareseg.data.faults import Level
+from flareseg.data.faults.findings import errors, told
 
 _SHOWN = 8
 _STYLES = {Level.ERROR: "bold red", Level.WARNING: "bold yellow"}

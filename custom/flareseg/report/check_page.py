@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from flareseg.config.site import Site
+from flareseg.config.task import Task
 from flareseg.data.check.case import CaseReport, Voxels
-from flareseg.data.check.findings import Finding, errors, told
 from flareseg.data.check.labels import Annotation
 from flareseg.data.check.run import SiteReport
 from flareseg.data.check.summary import Summary
+from flareseg.data.faults.findings import Finding, errors, told
 from flareseg.report.overlays import LABEL_COLORS, informative_slices, slice_png
 from flareseg.report.page import render, write_text
-from flareseg.site import Site
-from flareseg.task import Task
 
 _SLICES, _PIXELS = 3, 200
 _BINS, _INNER = 64, (0.05, 99.95)

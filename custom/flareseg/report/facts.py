@@ -6,9 +6,18 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from statistics import median
 
-from flareseg.flare.messages import ScoresMessage
-from flareseg.flare.record import RoundRecord, RunRecord
+from flareseg.config.task import Task
+from flareseg.config.words import (
+    aggregation_in_words,
+    fedgs_in_words,
+    gin_in_words,
+    network_in_words,
+    training_in_words,
+)
+from flareseg.record.messages import ScoresMessage
+from flareseg.record.run import RoundRecord, RunRecord
 from flareseg.report.participation import Shortfall, all_sites, shortfalls, state_of, subset_reason
+from flareseg.report.privacy_words import privacy_in_words
 from flareseg.report.record_file import load_record, task_of
 from flareseg.report.schema import (
     ModelFacts,
@@ -20,15 +29,6 @@ from flareseg.report.schema import (
     WorstSite,
 )
 from flareseg.report.scores import ScoreRow, score_row
-from flareseg.report.words import (
-    aggregation_in_words,
-    fedgs_in_words,
-    gin_in_words,
-    network_in_words,
-    privacy_in_words,
-    training_in_words,
-)
-from flareseg.task import Task
 
 __all__ = ["ReportFacts", "load_record", "report_facts"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from flareseg.flare.record import RunRecord
+from flareseg.record.run import RunRecord
 from flareseg.report.facts import report_facts
 from flareseg.report.figures import (
     LARGE_COLOR,

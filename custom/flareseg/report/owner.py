@@ -8,12 +8,12 @@ from pathlib import Path
 from pydantic import ValidationError
 
 import flareseg
+from flareseg.config.site import load_site
+from flareseg.config.task import Task
 from flareseg.errors import ErrorCode, FlaresegError, SettingsError
-from flareseg.flare.record import RunRecord
+from flareseg.record.run import RunRecord
 from flareseg.report.facts import load_record
 from flareseg.report.site import write_site_report
-from flareseg.site import load_site
-from flareseg.task import Task
 
 
 def find_model(result: Path) -> Path:
@@ -39,7 +39,7 @@ def load_result_task(model: Path) -> Task:
     Raises:
         FlaresegError: the file is no model of ours, or holds a task of another version.
     """
-    from flareseg.flare.state import load_model  # PyTorch, which other commands do without
+    from flareseg.record.model_file import load_model  # PyTorch, which other commands do without
 
     _, about = load_model(model)
     try:

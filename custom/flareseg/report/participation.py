@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from flareseg.flare.record import Evaluation, RoundRecord
+from flareseg.record.run import Evaluation, RoundRecord
 
 State = Literal["accepted", "refused", "failed", "late", "absent", "disconnected", "open"]
 Stage = Literal["training", "scoring"]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from flareseg.config.task import Task
 from flareseg.errors import SettingsError
-from flareseg.flare.record import RunRecord
-from flareseg.task import Task
+from flareseg.record.run import RunRecord
 
 _PLACE = "flareseg/record.json"
 

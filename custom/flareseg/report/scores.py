@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from pydantic import BaseModel
 
-from flareseg.flare.messages import ScoreMessage, ScoresMessage
-from flareseg.task import Task
+from flareseg.config.task import Task
+from flareseg.record.messages import ScoreMessage, ScoresMessage
 
 
 class Mean(BaseModel):

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flareseg.methods import GIN
+from flareseg.config.methods import GIN
+from flareseg.config.site import Site
+from flareseg.config.task import Task
 from flareseg.report.overlays import LABEL_COLORS, slice_png
 from flareseg.report.page import render, write_text
-from flareseg.site import Site
-from flareseg.task import Task
 
 if TYPE_CHECKING:
     from flareseg.report.site_cases import Segmented

@@ -10,18 +10,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from flareseg.config.methods import GIN
+from flareseg.config.site import Site
+from flareseg.config.task import Task
 from flareseg.data.cache import Cache, Volume
 from flareseg.data.datalist import Case, SplitName, load_cases
 from flareseg.errors import DataError, ErrorCode, FlaresegError
-from flareseg.flare.state import load_model
 from flareseg.learning.metrics import dice_per_label
 from flareseg.learning.predict import predict_logits
 from flareseg.learning.seeding import generator
-from flareseg.methods import GIN
 from flareseg.networks.registry import build_network, local_names
+from flareseg.record.model_file import load_model
 from flareseg.report.overlays import informative_slices
-from flareseg.site import Site
-from flareseg.task import Task
 from flareseg.transforms import RandGIN
 
 

@@ -15,7 +15,7 @@ from monai.utils import convert_to_dst_type, convert_to_tensor
 from monai.utils.enums import TransformBackends
 from torch import Tensor
 
-from flareseg.methods import GIN
+from flareseg.config.methods import GIN
 from flareseg.transforms.gin import gin
 
 MODES = ("per_sample", "per_batch", "per_volume")

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from flareseg.cli.commands import COMMANDS
 from flareseg.cli.main import app
-from flareseg.experiments.comparison import Comparison, Row
+from flareseg.report.comparison import Comparison, Row
 
 JOBS = Path(__file__).parents[3] / "jobs"
 

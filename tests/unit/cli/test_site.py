@@ -9,10 +9,10 @@ import pytest
 from typer.testing import CliRunner
 
 from federation import REPOSITORY
-from flareseg.bundle import bundle_job
 from flareseg.cli.main import app
 from flareseg.errors import DataError
-from flareseg.ledger import LEDGER_FILE, append
+from flareseg.job.bundle import bundle_job
+from flareseg.privacy.ledger import LEDGER_FILE, append
 from kit import Authority, write_kit
 
 

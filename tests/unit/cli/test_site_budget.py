@@ -8,7 +8,7 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from flareseg.cli.site import app
-from flareseg.flare.policy import PRIVACY
+from flareseg.flare.provision.policy import PRIVACY
 from flareseg.privacy.budget import Budget
 from flareseg.privacy.scopes import DifferentialPrivacy, load_scope
 

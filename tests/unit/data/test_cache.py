@@ -15,14 +15,14 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from flareseg.config.site import load_site
+from flareseg.config.task import Task
 from flareseg.data import cache as cache_module
 from flareseg.data import digests as digests_module
 from flareseg.data.cache import Cache
 from flareseg.data.datalist import Case, load_cases
 from flareseg.data.site_data import SiteData
 from flareseg.errors import DataError, ErrorCode
-from flareseg.site import load_site
-from flareseg.task import Task
 
 
 @pytest.fixture
@@ -173,8 +173,8 @@ import hashlib, sys, time
 from pathlib import Path
 import numpy as np
 from flareseg.data.site_data import SiteData
-from flareseg.site import load_site
-from flareseg.task import load_task
+from flareseg.config.site import load_site
+from flareseg.config.task import load_task
 folder = Path(sys.argv[1])
 print("ready", flush=True)
 while not (folder / "go").exists():
@@ -270,8 +270,8 @@ import psutil
 from flareseg.data.cache import Cache
 from flareseg.data.sampling import PatchSampler
 from flareseg.data.site_data import SiteData
-from flareseg.site import load_site
-from flareseg.task import load_task
+from flareseg.config.site import load_site
+from flareseg.config.task import load_task
 folder = Path(sys.argv[1])
 site, task = load_site(folder / "site" / "site.yaml"), load_task(folder / "task.yaml")
 SiteData(task, site, folder / "cache")

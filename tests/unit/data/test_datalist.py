@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from flareseg.config.site import DataSource
 from flareseg.data.datalist import Case, load_cases, split_cases
 from flareseg.errors import DataError
-from flareseg.site import DataSource
 
 
 def touch(root: Path, *names: str) -> None:

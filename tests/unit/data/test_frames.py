@@ -10,15 +10,15 @@ import pytest
 import yaml
 from PIL import Image
 
+from flareseg.config.site import load_site
+from flareseg.config.task import Task
 from flareseg.data.datalist import Case
 from flareseg.data.frames import read_frame
 from flareseg.data.site_data import SiteData
 from flareseg.errors import DataError, ErrorCode
-from flareseg.job import load_job
+from flareseg.job.folder import load_job
 from flareseg.learning.learner import Learner
 from flareseg.networks import initial_state
-from flareseg.site import load_site
-from flareseg.task import Task
 
 JOB = Path(__file__).parents[3] / "jobs" / "polyps"
 WIDTH, HEIGHT = 40, 24

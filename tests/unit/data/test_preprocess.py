@@ -7,11 +7,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from flareseg.config.site import Site
+from flareseg.config.task import Intensity, Task
 from flareseg.data.datalist import Case
 from flareseg.data.preprocess import normalize, preprocess
 from flareseg.errors import DataError, ErrorCode
-from flareseg.site import Site
-from flareseg.task import Intensity, Task
 
 AFFINE = np.diag([2.0, 2.0, 5.0, 1.0])
 SITE: dict[str, Any] = {

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from flareseg.config.site import Site, load_site
+from flareseg.config.task import Task
 from flareseg.data.datalist import Case, load_cases
 from flareseg.data.statistics import INTENSITY_SAMPLES, Feature, measure, site_features
-from flareseg.site import Site, load_site
-from flareseg.task import Task
 
 VOXEL_ML = 2 * 2 * 5 / 1000
 

@@ -18,8 +18,8 @@ from nvflare.private.fed.client.client_json_config import ClientJsonConfigurator
 from nvflare.private.fed.server.server_json_config import ServerJsonConfigurator
 from nvflare.private.fed.utils.fed_utils import authorize_build_component
 
-from flareseg.flare.guard import ComponentGuard
-from flareseg.flare.policy import CLASS_ALLOW_LIST
+from flareseg.flare.safeguards.guard import ComponentGuard
+from flareseg.job.allow_list import CLASS_ALLOW_LIST
 from refused_jobs import AT_SITES, AT_THE_SERVER, Change, make
 
 JOB_ID = "11111111-1111-4111-8111-111111111111"

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from flareseg.config.methods import SmallTarget
+from flareseg.config.task import Task
 from flareseg.data.cache import Volume
 from flareseg.data.sampling import PatchSampler
 from flareseg.learning.gradient_scale import GradientScale, smallest_components, target_deltas
-from flareseg.methods import SmallTarget
-from flareseg.task import Task
 from tiny import TINY_TASK
 
 

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from flareseg.config.site import load_site
+from flareseg.config.task import Loss, Task
 from flareseg.data.site_data import SiteData
 from flareseg.errors import ErrorCode, FlaresegError
 from flareseg.learning.gradient_scale import GradientScale
@@ -14,8 +16,6 @@ from flareseg.learning.learner import Learner, Stopped
 from flareseg.learning.losses import MaskedLoss, VolumeLoss
 from flareseg.learning.predict import predict_logits
 from flareseg.networks import build_network, initial_state
-from flareseg.site import load_site
-from flareseg.task import Loss, Task
 from flareseg.transforms import RandGIN
 from tiny import write_tiny_site
 

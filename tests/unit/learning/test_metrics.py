@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from flareseg.config.task import Loss
 from flareseg.learning.losses import MaskedLoss
 from flareseg.learning.metrics import Score, Scores, dice_by_size, dice_per_label
-from flareseg.task import Loss
 
 SPACING = np.array([2.0, 2.0, 5.0])
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from flareseg.config.task import Task
 from flareseg.errors import SettingsError
 from flareseg.networks import build_network, local_names
-from flareseg.task import Task
 
 
 def names(content: dict[str, Any], **network: Any) -> tuple[frozenset[str], set[str]]:

@@ -13,8 +13,8 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 
 from flareseg.errors import ErrorCode, FlaresegError, SettingsError
-from flareseg.learning.private_training import sample_rate
 from flareseg.privacy.budget import Budget, Spending, spent_epsilon
+from flareseg.privacy.dp_sgd import sample_rate
 from flareseg.privacy.scopes import DifferentialPrivacy
 
 

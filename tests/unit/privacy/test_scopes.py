@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from flareseg.config.task import Task
 from flareseg.errors import ErrorCode, FlaresegError, SettingsError
-from flareseg.flare.policy import PRIVACY
+from flareseg.flare.provision.policy import PRIVACY
 from flareseg.privacy.scopes import SCOPES, DifferentialPrivacy, Encrypted, load_scope, read_scope
-from flareseg.task import Task
 
 PROPERTIES: dict[str, dict[str, Any]] = {item["name"]: item["properties"] for item in PRIVACY["scopes"]} | {
     "encrypted": {}

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from flareseg.flare.messages import ScoreMessage, ScoresMessage, SiteError, SiteReport
-from flareseg.flare.record import Evaluation, ModelNote, RoundRecord, RunRecord
-from flareseg.task import Task
+from flareseg.config.task import Task
+from flareseg.record.messages import ScoreMessage, ScoresMessage, SiteError, SiteReport
+from flareseg.record.run import Evaluation, ModelNote, RoundRecord, RunRecord
 
 TASK = Task.model_validate(
     {

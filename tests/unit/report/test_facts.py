@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flareseg.errors import SettingsError
-from flareseg.flare.record import RoundRecord, RunRecord
+from flareseg.record.run import RoundRecord, RunRecord
 from flareseg.report.facts import load_record, report_facts
 from flareseg.report.participation import rounds_in_words
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from flareseg.flare.record import RunRecord
+from flareseg.record.run import RunRecord
 from flareseg.report.console import summary_table
 from flareseg.report.facts import report_facts
 from flareseg.report.html import write_report

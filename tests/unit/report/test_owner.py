@@ -12,12 +12,12 @@ import typer
 import yaml
 
 from flareseg.cli.poc import _finish
-from flareseg.flare.record import RunRecord
-from flareseg.flare.state import save_model, to_numpy
+from flareseg.config.task import Task
 from flareseg.networks.registry import initial_state
 from flareseg.poc.run import Outcome
 from flareseg.poc.workspace import PocWorkspace
-from flareseg.task import Task
+from flareseg.record.model_file import save_model, to_numpy
+from flareseg.record.run import RunRecord
 
 Ended = Callable[[dict[str, str], bool], int]
 

@@ -7,13 +7,13 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from flareseg.config.site import Site
+from flareseg.config.task import Task
 from flareseg.errors import FlaresegError
-from flareseg.flare.state import save_model, to_numpy
 from flareseg.networks.registry import initial_state
+from flareseg.record.model_file import save_model, to_numpy
 from flareseg.report.overlays import informative_slices
 from flareseg.report.site import write_site_report
-from flareseg.site import Site
-from flareseg.task import Task
 
 SHAPE = (24, 20, 6)
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from flareseg.transforms import gin
 from flareseg.transforms.gin import _grouped
 
+GOLDEN = Path(__file__).parents[2] / "golden"
 SHAPES = [
     # (B, C, *spatial)
     ((3, 1, 17, 23), (3, 3, 3, 3)),
@@ -61,8 +62,8 @@ def error(found: torch.Tensor, expected: torch.Tensor) -> float:
 
 
 @pytest.mark.parametrize("dims", [2, 3])
-def test_golden(shared_dir: Path, dims: int) -> None:
-    golden = {k: v for k, v in np.load(shared_dir / "golden" / f"gin_{dims}d.npz").items() if k != "config"}
+def test_golden(dims: int) -> None:
+    golden = {k: v for k, v in np.load(GOLDEN / f"gin_{dims}d.npz").items() if k != "config"}
     arrays = {name: torch.from_numpy(array) for name, array in golden.items()}
     kernels = [arrays[f"layer{layer}/kernel"] for layer in range(4)]
     shifts = [arrays[f"layer{layer}/shift"] for layer in range(4)]

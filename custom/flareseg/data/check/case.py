@@ -13,18 +13,18 @@ from nibabel.affines import voxel_sizes
 from nibabel.nifti1 import Nifti1Image
 from nibabel.orientations import apply_orientation, io_orientation
 
+from flareseg.config.site import Site
+from flareseg.config.task import Task
 from flareseg.data.check.files import file_faults, open_nifti, read_voxels
-from flareseg.data.check.findings import Finding, errors
 from flareseg.data.check.frames import frame_header_faults, read_pixels
 from flareseg.data.check.geometry import geometry_faults
 from flareseg.data.check.intensities import intensity_faults
-from flareseg.data.check.kinds import FileFault, LabelFault
 from flareseg.data.check.labels import Annotation, content_faults, mask_faults, side_faults, window_faults
+from flareseg.data.components import equivalent_diameters, label_targets
 from flareseg.data.datalist import Case, SplitName
-from flareseg.data.targets import equivalent_diameters, label_targets
+from flareseg.data.faults import FileFault, LabelFault
+from flareseg.data.faults.findings import Finding, errors
 from flareseg.errors import DataError
-from flareseg.site import Site
-from flareseg.task import Task
 
 _PATCHES = 32
 

@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from flareseg.data.check.case import CaseReport
-from flareseg.data.check.findings import Finding
-from flareseg.data.check.kinds import LabelFault, SplitFault
 from flareseg.data.check.labels import Annotation
+from flareseg.data.faults import LabelFault, SplitFault
+from flareseg.data.faults.findings import Finding
 
 _USUAL = 0.8
 

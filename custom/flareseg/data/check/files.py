@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 import zlib
 from pathlib import Path
@@ -13,11 +12,12 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.nifti1 import Nifti1Image
 from nibabel.spatialimages import HeaderDataError
 
-from flareseg.data.check.findings import Finding
-from flareseg.data.check.kinds import FileFault
+from flareseg.config.task import Modality
 from flareseg.data.datalist import Case
+from flareseg.data.faults import FileFault
+from flareseg.data.faults.findings import Finding
 from flareseg.data.frames import SUFFIXES as FRAME_SUFFIXES
-from flareseg.task import Modality
+from flareseg.data.nifti import verify_checksum
 
 _NIFTI = (".nii", ".nii.gz")
 _GZIP = b"\x1f\x8b"
@@ -81,20 +81,6 @@ def read_voxels(image: Nifti1Image, path: Path, case: Case) -> tuple[np.ndarray 
         return np.asanyarray(image.dataobj), None
     except _DECODING as error:
         return None, undecodable(path, case, error)
-
-
-def verify_checksum(path: Path) -> None:
-    """Read a compressed file to its checksum, which nibabel never comes to: it takes damaged voxels for good ones.
-
-    Raises:
-        OSError: the content is not what was written.
-        EOFError: the file was cut short.
-        zlib.error: it cannot be decompressed.
-    """
-    if path.suffix.lower() == ".gz":
-        with gzip.open(path) as stream:
-            while stream.read(1 << 22):
-                pass
 
 
 def undecodable(path: Path, case: Case, error: Exception) -> Finding:

@@ -6,9 +6,9 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from flareseg.data.check.files import undecodable
-from flareseg.data.check.findings import Finding
-from flareseg.data.check.kinds import GeometryFault, LabelFault
 from flareseg.data.datalist import Case
+from flareseg.data.faults import GeometryFault, LabelFault
+from flareseg.data.faults.findings import Finding
 from flareseg.data.frames import DEEP_MODES, FORMATS, read_frame
 from flareseg.errors import DataError
 

@@ -10,13 +10,12 @@ from nibabel.affines import voxel_sizes
 from nibabel.nifti1 import Nifti1Image
 from nibabel.orientations import inv_ornt_aff, io_orientation
 
-from flareseg.data.check.findings import Finding
-from flareseg.data.check.kinds import GeometryFault
+from flareseg.config.task import Task
 from flareseg.data.datalist import Case
-from flareseg.task import Task
+from flareseg.data.faults import GeometryFault
+from flareseg.data.faults.findings import Finding
+from flareseg.data.nifti import AFFINE_TOLERANCE_MM
 
-AFFINE_TOLERANCE_MM = 0.05
-"""By how much the affines of image and label may differ in any entry."""
 _SMALLEST_MM, _LARGEST_MM = 0.01, 100.0
 _SHEAR = 0.02  # cosine between two axes: about a degree
 _FARTHEST = 3.0

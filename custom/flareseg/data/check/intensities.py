@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from flareseg.data.check.findings import Finding
-from flareseg.data.check.kinds import IntensityFault
+from flareseg.config.task import Modality, Task
 from flareseg.data.datalist import Case
-from flareseg.task import Modality, Task
+from flareseg.data.faults import IntensityFault
+from flareseg.data.faults.findings import Finding
 
 _ONE_VALUE = 0.99
 _SOFT_TISSUE_HU = -50.0  # air and fat lie below it, and every body has fat

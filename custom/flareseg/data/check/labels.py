@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flareseg.data.check.findings import Finding
-from flareseg.data.check.kinds import LabelFault
+from flareseg.config.site import Site
+from flareseg.config.task import Task
+from flareseg.data.components import label_targets
 from flareseg.data.datalist import Case
-from flareseg.data.targets import label_targets
-from flareseg.site import Site
-from flareseg.task import Task
+from flareseg.data.faults import LabelFault
+from flareseg.data.faults.findings import Finding
 
 _MASK_VALUES, _IMAGE_VALUES = 32, 64
 _MOST_VALUES = 500

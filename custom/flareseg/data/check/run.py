@@ -13,16 +13,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from flareseg.config.site import Site, check_site_fits
+from flareseg.config.task import Task
 from flareseg.data.check.case import CaseCheck, CaseReport
 from flareseg.data.check.duplicates import duplicate_faults, occurrence_faults
-from flareseg.data.check.findings import Finding, in_order
-from flareseg.data.check.kinds import FileFault
 from flareseg.data.check.labels import Annotation
 from flareseg.data.check.splits import split_faults
 from flareseg.data.datalist import Case, SplitName, list_cases
+from flareseg.data.faults import FileFault
+from flareseg.data.faults.findings import Finding, in_order
 from flareseg.errors import ErrorCode, FlaresegError, SettingsError
-from flareseg.site import Site, check_site_fits
-from flareseg.task import Task
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from flareseg.data.check.findings import Finding
-from flareseg.data.check.kinds import SplitFault
+from flareseg.config.site import DataSource
 from flareseg.data.datalist import Case, SplitName
-from flareseg.site import DataSource
+from flareseg.data.faults import SplitFault
+from flareseg.data.faults.findings import Finding
 
 Splits = Mapping[SplitName, Sequence[Case]]
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from flareseg.config.task import Task
 from flareseg.data.check.case import CaseReport, Content
-from flareseg.data.check.findings import errors
 from flareseg.data.datalist import SPLITS, SplitName
-from flareseg.task import Task
+from flareseg.data.faults.findings import errors
 
 _ETA_BINS = 20
 

@@ -1,4 +1,7 @@
-"""Procedural abdomen: CT and MR volumes with labels, the embedded data of the bundle."""
+"""Procedural abdomen: CT and MR volumes with labels, the embedded data of the bundle.
+
+Imports ``files`` and ``errors`` only.
+"""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
-from flareseg.data.files import json_bytes, nifti_bytes, write_whole
 from flareseg.data.phantom.case import LABELS, PHANTOM_VERSION, Modality, make_case
+from flareseg.files import json_bytes, nifti_bytes, write_whole
 
 RECORD = "phantom.json"
 UNFINISHED = "phantom.unfinished.json"

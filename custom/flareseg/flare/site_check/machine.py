@@ -10,9 +10,9 @@ from pathlib import Path
 import psutil
 import torch
 
+from flareseg.config.site import Site
 from flareseg.flare.site_check.kit import Kit
 from flareseg.flare.site_check.report import Check, green, red, yellow
-from flareseg.site import Site
 
 GIB = 2**30
 DISK_RED, DISK_YELLOW = 1 * GIB, 10 * GIB

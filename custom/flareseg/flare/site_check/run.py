@@ -12,7 +12,7 @@ from flareseg.flare.site_check.report import Check, is_ready
 from flareseg.flare.site_check.scopes import check_scopes
 from flareseg.flare.site_check.software import check_preflight, check_versions
 from flareseg.flare.site_check.study import check_data, check_job, check_site_file
-from flareseg.poc.processes import processes_of
+from flareseg.processes import processes_of
 
 
 def check_site(kit: Kit, job: Path | None = None) -> list[Check]:

@@ -2,36 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Mapping
-from importlib.metadata import version
-from pathlib import Path
 
-import flareseg
 from flareseg.errors import SettingsError
+from flareseg.flare.provision.versions import VERSIONS, installed_versions
 from flareseg.flare.site_check.kit import Kit
 from flareseg.flare.site_check.report import Check, Status, green, red, yellow
 
-VERSIONS = "versions.json"
 _MUST_BE_EQUAL = ("nvflare", "flareseg")
 _PREFLIGHT_SECONDS = 120
-
-
-def installed_versions() -> dict[str, str]:
-    """Versions of what decides whether sites understand each other; local parts such as +cpu are left out."""
-    found = {name: version(name).partition("+")[0] for name in ("nvflare", "torch", "monai")}
-    return {**found, "flareseg": flareseg.__version__}
-
-
-def write_versions(folder: Path) -> None:
-    """Write the federation's versions into a kit's ``local/``: those of the machine that provisions it.
-
-    A server has no way to tell its versions before a site joins. The project admin provisions with what the
-    federation is to run, and sends a new file when that changes.
-    """
-    (folder / VERSIONS).write_text(json.dumps(installed_versions(), indent=2) + "\n")
 
 
 def check_versions(kit: Kit) -> Check:

@@ -9,18 +9,18 @@ from typing import Any
 
 from nvflare.utils.job_launcher_utils import get_resource_manager_spec
 
-from flareseg.approval import APPROVED_JOBS, refusal
-from flareseg.data.check.findings import Finding, errors
+from flareseg.config.site import SITE_FILE, Site, load_site
+from flareseg.config.task import Task
 from flareseg.data.check.run import quick_check
 from flareseg.data.datalist import list_cases
+from flareseg.data.faults.findings import Finding, errors
 from flareseg.errors import FlaresegError
-from flareseg.flare.policy import CLASS_ALLOW_LIST
 from flareseg.flare.site_check.kit import Kit
 from flareseg.flare.site_check.report import Check, green, red, yellow
-from flareseg.job import load_job
-from flareseg.manifest import job_manifest
-from flareseg.site import SITE_FILE, Site, load_site
-from flareseg.task import Task
+from flareseg.job.allow_list import CLASS_ALLOW_LIST
+from flareseg.job.approval import APPROVED_JOBS, refusal
+from flareseg.job.folder import load_job
+from flareseg.job.manifest import job_manifest
 
 
 def check_site_file(kit: Kit) -> tuple[Site | None, Check]:

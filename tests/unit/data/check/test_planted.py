@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from flareseg.config.site import load_site
+from flareseg.config.task import load_task
 from flareseg.data.check.case import CaseCheck
-from flareseg.data.check.findings import Finding
-from flareseg.data.check.kinds import KINDS, Level
 from flareseg.data.check.run import full_check, quick_check
+from flareseg.data.faults import KINDS, Level
+from flareseg.data.faults.findings import Finding
 from flareseg.learning.gradient_scale import GradientScale
-from flareseg.site import load_site
-from flareseg.task import load_task
 from site_faults import FAULTS, Fault, PlantedSite
 
 ROOT_ONLY = [fault for fault in FAULTS if fault.forbidden]

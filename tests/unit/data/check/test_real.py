@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
+from flareseg.config.site import load_site
+from flareseg.config.task import load_task
 from flareseg.data.check.case import CaseCheck
-from flareseg.data.check.findings import errors
 from flareseg.data.check.run import full_check
-from flareseg.data.layouts.source import Given
-from flareseg.data.prepare import Order, prepare
-from flareseg.site import load_site
-from flareseg.task import load_task
+from flareseg.data.faults.findings import errors
+from flareseg.data.prepare.layouts.source import Given
+from flareseg.data.prepare.run import Order, prepare
 
 pytestmark = [pytest.mark.shared_data, pytest.mark.slow]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from flareseg.flare.policy import privacy
+from flareseg.flare.provision.policy import privacy
 from flareseg.flare.site_check.report import Status
 from flareseg.flare.site_check.scopes import check_scopes
 

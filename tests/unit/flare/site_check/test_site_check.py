@@ -12,19 +12,21 @@ from typing import Any
 import pytest
 from nvflare.lighter.utils import sign_folders
 
-from flareseg.approval import approve
-from flareseg.bundle import bundle_job
+from flareseg.config.site import load_site
 from flareseg.errors import SettingsError
-from flareseg.flare.policy import CLASS_ALLOW_LIST, PRIVACY
+from flareseg.flare.provision.policy import PRIVACY
+from flareseg.flare.provision.versions import installed_versions, write_versions
 from flareseg.flare.site_check import machine
 from flareseg.flare.site_check.identity import check_identity
 from flareseg.flare.site_check.kit import Kit, load_kit
 from flareseg.flare.site_check.machine import GIB, check_machine, judge_device, judge_free
 from flareseg.flare.site_check.network import judge_addresses, judge_clock
 from flareseg.flare.site_check.report import Check, Status, as_dict, is_ready, table
-from flareseg.flare.site_check.software import check_versions, installed_versions, judge_versions, write_versions
+from flareseg.flare.site_check.software import check_versions, judge_versions
 from flareseg.flare.site_check.study import check_data, check_job, check_site_file
-from flareseg.site import load_site
+from flareseg.job.allow_list import CLASS_ALLOW_LIST
+from flareseg.job.approval import approve
+from flareseg.job.bundle import bundle_job
 from kit import Authority, put_certificate, write_kit
 from tiny import write_tiny_site
 
@@ -259,7 +261,7 @@ def edit_meta(job: Path, **changes: Any) -> None:
 
 def edit_client(job: Path) -> None:
     path = job / "app/config/config_fed_client.json"
-    path.write_text(path.read_text().replace("flareseg.flare.executor.SegmentationExecutor", "subprocess.Popen"))
+    path.write_text(path.read_text().replace("flareseg.flare.site.executor.SegmentationExecutor", "subprocess.Popen"))
 
 
 GPU = {"hospital-a": {"num_of_gpus": 1, "mem_per_gpu_in_GiB": 40}}

@@ -1,0 +1,150 @@
+"""``site.yaml``: where a site's data is and what its labels mean. It never leaves the site's ``local`` folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from flareseg.config.settings import Fraction, Positive, Settings, load_settings
+from flareseg.config.task import Modality, Task
+from flareseg.errors import SettingsError
+
+SITE_FILE = "site.yaml"
+"""Name of the file in a kit's ``local`` folder."""
+
+LabelValues = Annotated[tuple[int, ...], Field(min_length=1)]
+
+
+class Split(Settings):
+    """Cases held out, drawn by seed; used with patterns only, as a datalist says it itself."""
+
+    validation: Fraction = 0.2
+    """Share of the cases that choose the model."""
+    testing: Fraction = 0.2
+    """Share of the cases kept for the end."""
+    seed: int = 0
+    """Seed of the draw."""
+
+    @model_validator(mode="after")
+    def _leaves_training(self) -> Split:
+        if self.validation + self.testing >= 1:
+            raise ValueError("validation and testing together should be less than 1")
+        return self
+
+
+class DataSource(Settings):
+    """Where images and labels are: two glob patterns below root, or a MONAI datalist JSON in it."""
+
+    root: Path
+    """The data folder; a relative path is taken from the folder of site.yaml."""
+    images: str | None = None
+    """Pattern of the images; pairs with labels by what the wildcards match."""
+    labels: str | None = None
+    """Pattern of the labels."""
+    datalist: str | None = None
+    """MONAI datalist with training, validation and testing; a relative path is taken from root."""
+    label_root: Path | None = None
+    """Folder of the datalist's labels where it is not root: images stay where they are, labels were converted."""
+    split: Split = Split()
+    """Held-out cases."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> DataSource:
+        patterns = self.images is not None and self.labels is not None
+        if patterns == (self.datalist is not None) or (self.images is None) != (self.labels is None):
+            raise ValueError("give either images and labels (glob patterns) or datalist (a file)")
+        if patterns and self.label_root is not None:
+            raise ValueError("label_root goes with a datalist; patterns are taken from root")
+        return self
+
+
+class Scale(Settings):
+    """Stored value to HU or raw MR value, for images that hold neither: slope * stored + intercept."""
+
+    slope: float = 1.0
+    """Factor."""
+    intercept: float = 0.0
+    """Summand, in HU for CT."""
+
+
+class Site(Settings):
+    """Where a site's data is and what its labels mean. The file never leaves the site."""
+
+    modality: Modality
+    """What the images are."""
+    data: DataSource
+    """Where they are."""
+    labels: dict[str, LabelValues | None]
+    """Labels of the site's tasks and its own value or values for each; null where it was never annotated. Masks of RGB
+    frames are binary: 1 or 255."""
+    intensity: Scale = Scale()
+    """How images are scaled where they are not in HU or raw MR values."""
+    cache: Path | None = None
+    """Folder for prepared volumes; null is cache/ in the site's workspace."""
+    memory_gib: Positive = 4.0
+    """Prepared volumes held in memory at once, in GiB; the others wait in the cache."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to compute; auto takes CUDA where there is one."""
+    threads: Annotated[int, Field(ge=1)] = 1
+    """Threads of PyTorch on the CPU."""
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _single_value(cls, labels: object) -> object:
+        if not isinstance(labels, dict):
+            return labels
+        return {name: (value,) if isinstance(value, int) else value for name, value in labels.items()}
+
+    @model_validator(mode="after")
+    def _binary_masks(self) -> Site:
+        values = {value for several in self.labels.values() for value in several or ()}
+        if self.modality == "RGB" and values - {1, 255}:
+            raise ValueError(f"labels: masks of RGB frames are binary: give 1 or 255, got {sorted(values)}")
+        if self.modality == "RGB" and self.intensity != Scale():
+            raise ValueError("intensity: is for CT and MR, RGB frames hold 0 to 255")
+        return self
+
+
+def load_site(path: Path) -> Site:
+    """Read and check a ``site.yaml``; relative folders are taken from the file's folder.
+
+    Raises:
+        SettingsError: naming the file, the key, what was expected and what was found.
+    """
+    site = load_settings(Site, path)
+    folder = path.parent
+    data = site.data.model_copy(
+        update={"root": _absolute(folder, site.data.root), "label_root": _absolute(folder, site.data.label_root)}
+    )
+    return site.model_copy(update={"data": data, "cache": _absolute(folder, site.cache)})
+
+
+def _absolute(folder: Path, path: Path | None) -> Path | None:
+    return None if path is None else (folder / path.expanduser()).resolve()
+
+
+def check_site_fits(site: Site, task: Task, path: Path) -> None:
+    """Check that a site can take part in a task.
+
+    Raises:
+        SettingsError: the task does not know the site's modality, or the site does not name or has not annotated the
+            task's labels. More labels than the task's are fine: one site.yaml serves several jobs.
+    """
+    if site.modality not in task.modalities:
+        raise SettingsError(
+            f"{path}: modality is {site.modality}, the task {task.name} takes {', '.join(sorted(task.modalities))}.",
+            "Ask the lead for a job with this modality.",
+        )
+    missing = sorted(set(task.labels) - set(site.labels))
+    if missing:
+        raise SettingsError(
+            f"{path}: labels should name {', '.join(task.labels)}; missing: {', '.join(missing)}.",
+            "Add each missing label with the site's own values, or null where it was never annotated.",
+        )
+    if all(site.labels[name] is None for name in task.labels):
+        raise SettingsError(
+            f"{path}: every label of the task {task.name} is null.",
+            "A site needs at least one annotated label to train.",
+        )

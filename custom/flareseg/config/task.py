@@ -1,0 +1,244 @@
+"""``task.yaml``: what a federation learns and how. One file, read by the server and by every site."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from flareseg.config.methods import GIN, FedGS
+from flareseg.config.settings import Fraction, Positive, Settings, load_settings
+
+Modality = Literal["CT", "MR", "RGB"]
+
+
+class Intensity(Settings):
+    """How images of one modality become network input in [0, 1]: exactly one of the two."""
+
+    window: tuple[float, float] | None = None
+    """Clip to these values (HU for CT)."""
+    percentiles: tuple[float, float] | None = None
+    """Clip to these percentiles of each image (MR, whose values have no unit)."""
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Intensity:
+        if (self.window is None) == (self.percentiles is None):
+            raise ValueError("give either window or percentiles")
+        low, high = self.window or self.percentiles or (0.0, 0.0)
+        if low >= high:
+            raise ValueError(f"the first value should be less than the second, got {low} and {high}")
+        return self
+
+
+class Network(Settings):
+    """A MONAI network, of a closed list."""
+
+    name: Literal["unet", "segresnet"] = "unet"
+    """MONAI's UNet with residual units, or SegResNet."""
+    channels: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=2)] = (16, 32, 64, 128)
+    """Channels of each level; each level halves the resolution."""
+    norm: Literal["batch", "instance"] = "instance"
+    """Normalisation of the unet; segresnet has group normalisation."""
+    batch_norm: Literal["averaged", "local"] = "averaged"
+    """With norm: batch, whether statistics and affine parameters are averaged or stay at the site (FedBN)."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of features dropped in training."""
+
+    @model_validator(mode="after")
+    def _has_batch_norm(self) -> Network:
+        if self.batch_norm == "local" and (self.name != "unet" or self.norm != "batch"):
+            raise ValueError(f"batch_norm: local needs a unet with norm: batch, got {self.name} with {self.norm}")
+        return self
+
+
+class Loss(Settings):
+    """Each label by itself (sigmoid), only labels that the site has annotated."""
+
+    name: Literal["dice", "dice_ce"] = "dice_ce"
+    """Soft Dice over the batch, alone or with binary cross-entropy."""
+    ce_weight: Annotated[float, Field(ge=0)] = 1.0
+    """Weight of the cross-entropy beside the Dice loss."""
+
+
+class Optimizer(Settings):
+    """The local optimiser, fresh in each round."""
+
+    name: Literal["adamw", "adam", "sgd"] = "adamw"
+    """PyTorch's optimiser of that name."""
+    lr: Positive = 1e-3
+    """Step size of the first round."""
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-5
+    """Decoupled for adamw, else part of the gradient."""
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """Momentum of sgd."""
+    schedule: Literal["constant", "cosine"] = "cosine"
+    """How the step size falls over the rounds."""
+
+
+class Training(Settings):
+    """Rounds and local work. Work is set in steps, the same for all sites, so that a small site is heard."""
+
+    rounds: Annotated[int, Field(ge=1)] = 25
+    """Rounds of the federation."""
+    steps: Annotated[int, Field(ge=1)] = 12
+    """Optimiser steps of each site in each round."""
+    batch_size: Annotated[int, Field(ge=1)] = 8
+    """Patches in a batch."""
+    foreground: Fraction = 0.7
+    """Share of patches drawn around a labelled voxel, each label as often as the others."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of the initial weights and, with site and round, of every draw."""
+    validate_every: Annotated[int, Field(ge=1)] = 1
+    """Sites score the incoming global model in every n-th round and in the last."""
+
+
+class Aggregation(Settings):
+    """The server's arithmetic and patience."""
+
+    server_momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Momentum m of the server: v = m v + mean update, w = w - v."""
+    largest_norm: Positive = 20.0
+    """An update is refused above this many times the median norm of the round before (first round: the model's)."""
+    wait_after_min: Annotated[int, Field(ge=0)] = 600
+    """Seconds the server waits for the other sites once k contributions are there."""
+    round_timeout: Annotated[int, Field(ge=0)] = 0
+    """Seconds after which a round ends in any case; 0 is never."""
+
+
+class LesionSize(Settings):
+    """The small target in the scores."""
+
+    label: str
+    """Which label it is."""
+    small_mm: Positive | None = None
+    """Targets below this equivalent diameter (mm) are small, the others large."""
+    small_px: Positive | None = None
+    """In place of small_mm for RGB frames, which have no mm: pixels."""
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> LesionSize:
+        if (self.small_mm is None) == (self.small_px is None):
+            raise ValueError("give either small_mm or, for RGB frames, small_px")
+        return self
+
+    @property
+    def small(self) -> float:
+        """The bound, in the unit of :attr:`unit`."""
+        return self.small_mm or self.small_px or 0.0
+
+    @property
+    def unit(self) -> str:
+        """Mm or px."""
+        return "px" if self.small_mm is None else "mm"
+
+
+class Task(Settings):
+    """What the federation learns and how."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    """Name of the task."""
+    labels: Annotated[tuple[str, ...], Field(min_length=1)]
+    """What is segmented, one output channel each; labels may overlap."""
+    modalities: Annotated[dict[Modality, Intensity], Field(min_length=1)]
+    """Modalities that may take part (CT, MR, RGB), and their intensity normalisation."""
+    spacing: Annotated[tuple[Positive | None, ...], Field(min_length=3, max_length=3)] = (None, None, None)
+    """Voxel spacing in mm along R, A, S that images are resampled to; null keeps the image's own."""
+    resize: tuple[Annotated[int, Field(ge=16)], Annotated[int, Field(ge=16)]] | None = None
+    """RGB only: width and height in pixels that frames are resized to; null keeps the frame's own."""
+    patch: Annotated[tuple[Annotated[int, Field(ge=16)], ...], Field(min_length=2, max_length=3)]
+    """Voxels of a training sample: two numbers train on axial slices, three on volumes."""
+    lesion: LesionSize | None = None
+    """The label scored by size; null for none."""
+    network: Network = Network()
+    """The network."""
+    loss: Loss = Loss()
+    """The loss."""
+    optimizer: Optimizer = Optimizer()
+    """The optimiser."""
+    training: Training = Training()
+    """Rounds and local work."""
+    gin: GIN | None = None
+    """GIN augmentation; null for none."""
+    fedgs: FedGS | None = None
+    """FedGS; null for none, which is step-weighted FedAvg."""
+    aggregation: Aggregation = Aggregation()
+    """The server."""
+    local_parameters: tuple[str, ...] = ()
+    """Patterns (*, ?) of names in the network's state that never leave a site; each site keeps its own values."""
+
+    @field_validator("labels")
+    @classmethod
+    def _distinct(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(labels)) != len(labels):
+            raise ValueError("labels should be distinct")
+        return labels
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Task:
+        known = set(self.labels)
+        named = set(self.fedgs.targets if self.fedgs else ()) | ({self.lesion.label} if self.lesion else set())
+        if named - known:
+            raise ValueError(
+                f"fedgs.targets and lesion should name labels of the task, {sorted(named - known)} are not"
+            )
+        bound = "largest_mm2" if len(self.patch) == 3 else "largest_mm3"
+        if self.fedgs and any(getattr(target, bound) is not None for target in self.fedgs.targets.values()):
+            raise ValueError(f"{bound} does not fit a patch of {len(self.patch)} dimensions")
+        if self.network.name == "segresnet" and self.network.channels[0] % 8:
+            raise ValueError(
+                f"segresnet should have a multiple of 8 as its first channels, got {self.network.channels[0]}"
+            )
+        self._check_pixels()
+        factor = 2 ** (len(self.network.channels) - 1)
+        if any(size % factor for size in self.patch):
+            raise ValueError(f"patch should be a multiple of {factor} for {len(self.network.channels)} network levels")
+        return self
+
+    def _check_pixels(self) -> None:
+        """Photographs are flat, have three channels and no mm."""
+        targets = self.fedgs.targets.values() if self.fedgs else ()
+        if "RGB" not in self.modalities:
+            if self.resize is not None or (self.lesion and self.lesion.small_px is not None):
+                raise ValueError("resize and lesion.small_px are for RGB frames; CT and MR have spacing and small_mm")
+        elif len(self.modalities) > 1:
+            raise ValueError("RGB, of three channels, should be the only modality")
+        elif self.spatial_dims != 2:
+            raise ValueError("RGB frames are flat: patch should be two numbers")
+        elif (
+            any(self.spacing)
+            or any(target.largest_mm2 for target in targets)
+            or (self.lesion and self.lesion.small_mm is not None)
+        ):
+            raise ValueError("RGB frames have no mm: use resize, threshold and small_px")
+
+    @property
+    def spatial_dims(self) -> int:
+        """2 for slices, 3 for volumes."""
+        return len(self.patch)
+
+    @property
+    def in_channels(self) -> int:
+        """Channels of an image: 3 for RGB, else 1."""
+        return 3 if "RGB" in self.modalities else 1
+
+    @property
+    def organs(self) -> tuple[str, ...]:
+        """Labels without the small target."""
+        return tuple(label for label in self.labels if not self.lesion or label != self.lesion.label)
+
+    def digest(self) -> str:
+        """SHA-256 of the settings, independent of how the file is written."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def load_task(path: Path) -> Task:
+    """Read and check a ``task.yaml``.
+
+    Raises:
+        SettingsError: naming the file, the key, what was expected and what was found.
+    """
+    return load_settings(Task, path)

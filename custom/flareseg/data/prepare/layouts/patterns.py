@@ -1,0 +1,25 @@
+"""Any folder of image and label files that pair by name: two glob patterns, paired by what their wildcards match."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flareseg.data.datalist import pair_files
+from flareseg.data.prepare.layouts.source import Given, Source, SourceCase, told_modality, unreadable_source
+
+
+def read(source: Path, given: Given) -> Source:
+    """List the pairs; which label value means what must be said with ``--map``."""
+    if given.images is None or given.labels is None:
+        raise unreadable_source(
+            source,
+            "the layout patterns needs to know where the files are.",
+            "Add --images and --labels, such as --images 'img/*.nii.gz' --labels 'seg/*.nii.gz'.",
+        )
+    modality = told_modality(given, source)
+    pairs = pair_files(source, given.images, given.labels)
+    cases = []
+    for key, (image, label) in pairs.items():
+        name = key.replace("|", "-").replace("/", "-")
+        cases.append(SourceCase(name, name, modality.lower(), modality, image, label))
+    return Source.of(cases, {})

@@ -1,1 +1,0 @@
-"""Comparing jobs over seeds."""

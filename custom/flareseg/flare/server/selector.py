@@ -1,0 +1,84 @@
+"""Which global models are worth keeping: the best on the whole, and the best for small targets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from nvflare.apis.fl_component import FLComponent
+from nvflare.apis.fl_context import FLContext
+from nvflare.app_common.app_constant import AppConstants
+from nvflare.app_common.app_event_type import AppEventType
+
+from flareseg.flare.names import METRIC_DICE, METRIC_SMALL_DICE, MODEL_BEST, MODEL_BEST_SMALL
+from flareseg.record.messages import ScoresMessage
+
+
+def mean_site_score(values: Iterable[float | None]) -> float | None:
+    """Mean over sites, each counting once; None where no site has a value."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def site_dice(scores: dict[str, ScoresMessage]) -> float | None:
+    """Mean Dice over sites; a site's value is the mean over its labels."""
+    return mean_site_score(scores[site].mean for site in sorted(scores))
+
+
+def site_small_dice(scores: dict[str, ScoresMessage]) -> float | None:
+    """Mean Dice of small targets over sites."""
+    return mean_site_score(scores[site].small.mean for site in sorted(scores))
+
+
+class BestModelSelector(FLComponent):
+    """Keeps the model that was sent out in a round if accepted sites scored it better than any before.
+
+    The scores that come with a contribution are of the incoming global model, so before aggregation the context's
+    global model is the one they speak of. The last aggregate is scored by the evaluation workflow.
+
+    Args:
+        persistor_id: id of the persistor component.
+        recorder_id: id of the run recorder component.
+    """
+
+    def __init__(self, persistor_id: str = "persistor", recorder_id: str = "recorder") -> None:
+        super().__init__()
+        self.persistor_id = persistor_id
+        self.recorder_id = recorder_id
+
+    def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
+        """Compare before aggregation."""
+        if event_type == AppEventType.BEFORE_AGGREGATION:
+            self._compare(fl_ctx)
+
+    @staticmethod
+    def _component(name: str, fl_ctx: FLContext):  # type: ignore[no-untyped-def]
+        return fl_ctx.get_engine().get_component(name)
+
+    def _compare(self, fl_ctx: FLContext) -> None:
+        recorder = self._component(self.recorder_id, fl_ctx)
+        scores = recorder.scores()
+        rounds_done = fl_ctx.get_prop(AppConstants.CURRENT_ROUND)
+        for name, metric, score in (
+            (MODEL_BEST, METRIC_DICE, site_dice(scores)),
+            (MODEL_BEST_SMALL, METRIC_SMALL_DICE, site_small_dice(scores)),
+        ):
+            known = recorder.record.models.get(name)
+            if score is None or (known is not None and known.score is not None and score <= known.score):
+                continue
+            model = fl_ctx.get_prop(AppConstants.GLOBAL_MODEL)
+            if not self._component(self.persistor_id, fl_ctx).keep(name, model, rounds_done, score, fl_ctx):
+                return
+            self.log_info(fl_ctx, f"{name} model so far: {metric} {score:.4f} after {rounds_done} rounds")
+            if name == MODEL_BEST:
+                self._announce(metric, score, rounds_done, fl_ctx)
+
+    def _announce(self, metric: str, score: float, rounds_done: int, fl_ctx: FLContext) -> None:
+        selection = {
+            "best_round": rounds_done,
+            "best_metrics": {metric: score},
+            "key_metric": {"name": metric, "mode": "max"},
+            "source": type(self).__name__,
+        }
+        fl_ctx.set_prop(AppConstants.VALIDATION_RESULT, score, private=True, sticky=False)
+        fl_ctx.set_prop(AppConstants.METRICS_SELECTION_INFO, selection, private=True, sticky=False)
+        self.fire_event(AppEventType.GLOBAL_BEST_MODEL_AVAILABLE, fl_ctx)

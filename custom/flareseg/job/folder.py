@@ -1,0 +1,114 @@
+"""A job folder: checked before it is submitted, and staged with changed settings."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from flareseg.config.settings import load_settings, read_yaml, set_key
+from flareseg.config.task import Task
+from flareseg.errors import SettingsError
+
+CONFIG = Path("app/config")
+TASK_FILE = CONFIG / "task.yaml"
+_SURVIVING_KEY = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def load_job(folder: Path) -> tuple[dict[str, Any], Task]:
+    """Check a job folder.
+
+    Returns:
+        The content of its meta.json, and its task.
+
+    Raises:
+        SettingsError: a file is missing or wrong; the error names it.
+    """
+    if not folder.is_dir():
+        raise SettingsError(f"{folder}: no such job folder.", "Give a folder such as jobs/fedgin-fedgs.")
+    meta = _read_json(folder / "meta.json")
+    for key in ("name", "min_clients", "deploy_map"):
+        if key not in meta:
+            raise SettingsError(f"{folder / 'meta.json'}: {key} is missing.", "Copy meta.json of jobs/fedgin-fedgs.")
+    clients = meta["min_clients"]
+    if isinstance(clients, bool) or not isinstance(clients, int) or clients < 1:
+        raise SettingsError(
+            f"{folder / 'meta.json'}: min_clients should be a whole number of at least 1, found {clients!r}.",
+            "It says how many sites a round needs.",
+        )
+    for app in meta["deploy_map"]:
+        for name in ("config_fed_server.json", "config_fed_client.json"):
+            _read_json(folder / app / "config" / name)
+    return meta, load_settings(Task, folder / TASK_FILE)
+
+
+def stage_job(folder: Path, destination: Path, changes: Sequence[str] = ()) -> Path:
+    """Copy a job and change settings of its task.yaml.
+
+    Args:
+        folder: the job.
+        destination: where the copy goes; replaced when it exists.
+        changes: ``KEY=VALUE`` with dots between the levels of the key.
+
+    Returns:
+        The copy.
+
+    Raises:
+        SettingsError: the job, a change, or the changed task is wrong.
+    """
+    load_job(folder)
+    content = read_yaml(folder / TASK_FILE)
+    for change in changes:
+        set_key(content, change)
+    load_settings(Task, folder / TASK_FILE, content)
+    shutil.rmtree(destination, ignore_errors=True)
+    shutil.copytree(folder, destination)
+    if changes:
+        (destination / TASK_FILE).write_text(yaml.safe_dump(content, sort_keys=False))
+    return destination
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"{path}: no such file.", "A job needs it.") from None
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path}: is not JSON ({error}).", "Mend that line.") from None
+    if not isinstance(content, dict):
+        raise SettingsError(f"{path}: expected a JSON object, found {type(content).__name__}.", "Correct the file.")
+    _check_survives_submission(path, content)
+    return content
+
+
+def _check_survives_submission(path: Path, content: dict[str, Any]) -> None:
+    """Refuse what ``nvflare job submit`` would change without a word.
+
+    NVFlare 2.9 rewrites each JSON of a job: it keeps only the group that holds the file's first plain value
+    (nvflare/tool/job/config/configer.py, get_root_index), and reads a key as HOCON: it takes dots for levels, and ends
+    in a trace at other signs.
+    """
+    first = next(iter(content.values()), "")
+    if first and (isinstance(first, dict) or (isinstance(first, list) and isinstance(first[0], dict | list))):
+        raise SettingsError(
+            f"{path}: begins with the group {next(iter(content))!r}: nvflare job submit would drop all the rest.",
+            "Put a plain value, such as name or format_version, first.",
+        )
+    for key in _keys(content):
+        if not _SURVIVING_KEY.fullmatch(key):
+            raise SettingsError(
+                f"{path}: the key {key!r} does not survive nvflare job submit.",
+                "Use letters, digits, underscores and hyphens, no dot.",
+            )
+
+
+def _keys(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        yield from node
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from _keys(child)

@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from flareseg.cli.settings import rows
+from flareseg.config.settings import load_settings, set_key
+from flareseg.config.site import Site, check_site_fits, load_site
+from flareseg.config.task import Task, load_task
+from flareseg.errors import SettingsError
+
+JOBS = sorted((Path(__file__).parents[3] / "jobs").glob("*/app/config/task.yaml"))
+
+
+def write(path: Path, content: object) -> Path:
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+@pytest.mark.parametrize("path", JOBS, ids=lambda path: path.parts[-4])
+def test_tasks_of_the_jobs_are_valid(path: Path) -> None:
+    assert load_task(path).labels
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"rounds": 3}, ["rounds: unknown key"]),
+        ({"patch": [15, 16]}, ["patch", "greater than or equal to 16", "15"]),
+        ({"patch": [17, 16]}, ["multiple of 2"]),
+        ({"labels": ["liver", "liver"]}, ["labels should be distinct"]),
+        ({"labels": None}, ["labels"]),
+        ({"network": {"name": "monai.networks.nets.UNet"}}, ["network.name", "'unet'"]),
+        ({"modalities": {"CT": {"window": [1, 0]}}}, ["modalities.CT", "less than the second"]),
+        ({"modalities": {"CT": {}}}, ["either window or percentiles"]),
+        ({"fedgs": {"targets": {"tumour": {}}}}, ["tumour"]),
+        ({"gin": {"mixing": [0.9, 0.1]}}, ["gin", "mixing should rise"]),
+        ({"gin": {"clean_share": 0.25, "kernels": "per_volume"}}, ["gin", "clean_share cannot be kept"]),
+        ({"training": {"rounds": 0}}, ["training.rounds", "0"]),
+        ({"fedgs": {"constant": 1.3, "normalize": "mean"}}, ["would undo a constant"]),
+        ({"network": {"batch_norm": "local", "channels": [4, 8]}}, ["network", "needs a unet with norm: batch"]),
+        (
+            {"network": {"name": "segresnet", "batch_norm": "local", "norm": "batch", "channels": [8, 16]}},
+            ["batch_norm: local", "segresnet"],
+        ),
+    ],
+)
+def test_a_wrong_task_is_refused_with_file_and_key(
+    tmp_path: Path, task_content: dict[str, Any], change: dict[str, Any], words: list[str]
+) -> None:
+    path = write(tmp_path / "task.yaml", task_content | change)
+    with pytest.raises(SettingsError) as error:
+        load_task(path)
+    for word in [str(path), *words]:
+        assert word in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"a: [", "is not YAML"),
+        (b"- 1", "expected a mapping"),
+        (b"\xff\xfe\x00", "cannot be read"),
+        (None, "no such file"),
+    ],
+)
+def test_a_file_that_is_no_settings_file(tmp_path: Path, content: bytes | None, words: str) -> None:
+    path = tmp_path / "task.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(SettingsError, match=words):
+        load_task(path)
+
+
+def test_one_site_file_serves_tasks_with_fewer_labels(tmp_path: Path, task: Task) -> None:
+    content = {
+        "modality": "CT",
+        "data": {"root": "x", "datalist": "d"},
+        "labels": {"liver": 1, "spleen": None, "lesion": 3, "heart": 4},
+    }
+    path = write(tmp_path / "site.yaml", content)
+    check_site_fits(load_site(path), task, path)
+
+
+RGB: dict[str, Any] = {
+    "name": "polyps",
+    "labels": ["polyp"],
+    "modalities": {"RGB": {"window": [0, 255]}},
+    "patch": [16, 16],
+    "network": {"channels": [4, 8]},
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"modalities": RGB["modalities"] | {"CT": {"window": [0, 1]}}}, "should be the only modality"),
+        ({"patch": [16, 16, 16]}, "patch should be two numbers"),
+        ({"spacing": [1, 1, None]}, "have no mm"),
+        ({"lesion": {"label": "polyp", "small_mm": 5}}, "have no mm"),
+        ({"lesion": {"label": "polyp", "small_mm": 5, "small_px": 5}}, "either small_mm or"),
+        ({"fedgs": {"targets": {"polyp": {"largest_mm2": 5}}}}, "have no mm"),
+        ({"modalities": {"CT": {"window": [0, 1]}}, "resize": [16, 16]}, "are for RGB frames"),
+        ({"modalities": {"CT": {"window": [0, 1]}}, "lesion": {"label": "polyp", "small_px": 5}}, "are for RGB frames"),
+    ],
+)
+def test_photographs_have_neither_mm_nor_depth(tmp_path: Path, change: dict[str, Any], words: str) -> None:
+    load_settings(Task, tmp_path / "task.yaml", RGB)
+    with pytest.raises(SettingsError, match=words):
+        load_settings(Task, tmp_path / "task.yaml", RGB | change)
+
+
+def test_every_setting_has_a_meaning() -> None:
+    meanings = {key: meaning for model in (Task, Site) for key, _, meaning in rows(model)}
+    assert [key for key, meaning in meanings.items() if not meaning] == []
+    assert {"fedgs.targets.<name>.largest_mm3", "fedgs.constant", "local_parameters"} <= meanings.keys()
+
+
+def test_the_digest_follows_settings_not_writing(tmp_path: Path, task_content: dict[str, Any]) -> None:
+    one = load_task(write(tmp_path / "a.yaml", task_content))
+    other = load_task(write(tmp_path / "b.yaml", dict(reversed(task_content.items()))))
+    changed = load_task(write(tmp_path / "c.yaml", task_content | {"gin": None}))
+    assert one.digest() == other.digest() != changed.digest()
+
+
+def test_set_key_reaches_into_the_task(tmp_path: Path, task_content: dict[str, Any]) -> None:
+    for change in ("training.steps=7", "gin=null", "network.channels=[4, 8, 16]"):
+        set_key(task_content, change)
+    task = load_settings(Task, tmp_path / "task.yaml", task_content)
+    assert (task.training.steps, task.gin, task.network.channels) == (7, None, (4, 8, 16))
+
+
+@pytest.mark.parametrize("change", ["training.steps", "=3", "name.deeper=1", "gin=[1"])
+def test_a_change_that_cannot_be_made(task_content: dict[str, Any], change: str) -> None:
+    with pytest.raises(SettingsError, match="--set"):
+        set_key(task_content, change)
+
+
+def test_site_paths_are_taken_from_its_file(tmp_path: Path) -> None:
+    content = {
+        "modality": "CT",
+        "data": {"root": "images", "datalist": "d.json"},
+        "labels": {"liver": [1, 4], "spleen": 2, "lesion": None},
+    }
+    site = load_site(write(tmp_path / "site.yaml", content))
+    assert site.data.root == tmp_path / "images"
+    assert site.labels == {"liver": (1, 4), "spleen": (2,), "lesion": None}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"modality": "RGB", "labels": {"liver": 1}}, "takes CT, MR"),
+        ({"labels": {"liver": 1, "spleen": 2}}, "missing: lesion"),
+        (
+            {"labels": {"liver": None, "spleen": None, "lesion": None, "heart": 4}},
+            "every label of the task tiny is null",
+        ),
+        ({"modality": "RGB", "labels": {"liver": 2}}, "binary: give 1 or 255"),
+        ({"modality": "RGB", "labels": {"liver": 1}, "intensity": {"slope": 2}}, "intensity: is for CT and MR"),
+        ({"data": {"root": "x", "images": "*"}}, "either images and labels"),
+        ({"data": {"root": "x", "datalist": "d", "images": "*", "labels": "*"}}, "either images and labels"),
+        ({"extra": 1}, "extra: unknown key"),
+    ],
+)
+def test_a_wrong_site_is_refused(tmp_path: Path, task: Task, change: dict[str, Any], words: str) -> None:
+    content = {
+        "modality": "CT",
+        "data": {"root": "x", "datalist": "d"},
+        "labels": {"liver": 1, "spleen": 2, "lesion": 3},
+    }
+    path = write(tmp_path / "site.yaml", content | change)
+    with pytest.raises(SettingsError, match=words):
+        check_site_fits(load_site(path), task, path)

@@ -1,0 +1,77 @@
+"""What SitePolicyBuilder makes of a project: limits, revoked users, data settings."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nvflare.apis.fl_context import FLContext
+from nvflare.app_common.resource_managers.gpu_resource_manager import GPUResourceManager
+from nvflare.lighter.entity import Project
+from nvflare.lighter.impl.static_file import StaticFileBuilder
+from nvflare.lighter.impl.workspace import WorkspaceBuilder
+from nvflare.lighter.provisioner import Provisioner
+
+from flareseg.config.site import load_site
+from flareseg.flare.provision.builder import SitePolicyBuilder
+from flareseg.flare.provision.resources import component
+from tiny import write_tiny_site
+
+
+def _provision(folder: Path, builder: SitePolicyBuilder, **site: Any) -> Path:
+    project = Project("study", "")
+    project.set_server("fl.example.org", "consortium", {})
+    project.add_client("hospital-a", "hospital_a", site)
+    builders = [WorkspaceBuilder(), StaticFileBuilder(config_folder="config"), builder]
+    result = Provisioner(str(folder), builders).provision(project).get_result_location()
+    assert result, "provisioning failed"
+    return Path(result)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text())
+    return content
+
+
+@pytest.mark.parametrize(
+    ("capacity", "asked", "enough"),
+    [
+        (None, {}, True),
+        (None, {"num_of_gpus": 1}, False),
+        ({"num_of_gpus": 1, "mem_per_gpu_in_GiB": 24}, {"num_of_gpus": 1, "mem_per_gpu_in_GiB": 20}, True),
+        ({"num_of_gpus": 1, "mem_per_gpu_in_GiB": 24}, {"num_of_gpus": 1, "mem_per_gpu_in_GiB": 40}, False),
+        ({"num_of_gpus": 1, "mem_per_gpu_in_GiB": 24}, {"num_of_gpus": 2, "mem_per_gpu_in_GiB": 20}, False),
+    ],
+)
+def test_a_site_takes_no_job_that_asks_for_more_than_its_capacity(
+    tmp_path: Path, capacity: dict[str, int] | None, asked: dict[str, int], enough: bool
+) -> None:
+    kits = _provision(tmp_path, SitePolicyBuilder(), **({"capacity": capacity} if capacity else {}))
+    resources = _json(kits / "hospital-a" / "local" / "resources.json.default")
+    manager = GPUResourceManager(**component(resources, "resource_manager")["args"], ignore_host=True)
+    assert manager.check_resources(asked, FLContext())[0] is enough
+
+
+def test_a_revoked_user_stands_in_every_kit_s_policy(tmp_path: Path) -> None:
+    kits = _provision(tmp_path, SitePolicyBuilder(revoked=["gone@y.org"]))
+    for name in ("fl.example.org", "hospital-a"):
+        permissions = _json(kits / name / "local" / "authorization.json.default")["permissions"]
+        assert permissions["lead"]["submit_job"] == ["any", "not n:gone@y.org"]
+        assert permissions["lead"]["byoc"] == "none"
+
+
+def test_known_data_settings_are_copied_with_absolute_paths(tmp_path: Path) -> None:
+    source = write_tiny_site(tmp_path / "sites" / "hospital-a")
+    source.write_text(source.read_text().replace(f"root: {source.parent}", "root: .") + "cache: prepared\n")
+    kits = _provision(tmp_path / "federation", SitePolicyBuilder(sites=str(tmp_path / "sites")))
+    site = load_site(kits / "hospital-a" / "local" / "site.yaml")
+    assert site.data.root == source.parent
+    assert site.cache == source.parent / "prepared"
+
+
+def test_a_site_without_its_data_settings_ends_provisioning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(AssertionError, match="provisioning failed"):
+        _provision(tmp_path, SitePolicyBuilder(sites=str(tmp_path / "sites")))
+    assert "site.yaml: no such file. Describe the data of hospital-a there." in capsys.readouterr().err

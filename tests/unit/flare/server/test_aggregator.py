@@ -1,0 +1,348 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from nvflare.apis.dxo import DXO, DataKind, MetaKey, from_shareable
+from nvflare.apis.event_type import EventType
+from nvflare.apis.fl_constant import FLContextKey, ReservedKey
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.shareable import Shareable
+from nvflare.app_common.abstract.model import make_model_learnable
+from nvflare.app_common.app_constant import AppConstants
+from nvflare.app_common.app_event_type import AppEventType
+
+import flareseg
+from flareseg.config.task import Task
+from flareseg.errors import FlaresegError
+from flareseg.flare.names import Header, Prop
+from flareseg.flare.server.aggregator import FedGSAggregator
+from flareseg.flare.server.persistor import SegmentationModelPersistor
+from flareseg.networks import build_network, initial_state
+from flareseg.record.model_file import to_numpy
+from planted import plant_model
+from tiny import TINY_TASK
+
+
+class Bench:
+    """An aggregator with the context that NVFlare would give it."""
+
+    def __init__(self, folder: Path, content: dict[str, Any], min_clients: int = 2) -> None:
+        self.task = Task.model_validate(content)
+        (folder / "task.yaml").write_text(yaml.safe_dump(content))
+        workspace = SimpleNamespace(
+            get_app_config_dir=lambda job: str(folder), get_run_dir=lambda job: str(folder / job)
+        )
+        self.panics: list[str] = []
+        self.engine = SimpleNamespace(
+            get_workspace=lambda: workspace,
+            fire_event=self._event,
+            get_component=lambda name: None,
+            get_clients=lambda: [None] * 4,
+        )
+        self.min_clients = min_clients
+        self.state = to_numpy(initial_state(self.task))
+        self.aggregator = FedGSAggregator()
+        self.aggregator.handle_event(EventType.START_RUN, self.context())
+        self.open(0)
+
+    def _event(self, event_type: str, fl_ctx: FLContext) -> None:
+        if event_type == EventType.FATAL_SYSTEM_ERROR:
+            self.panics.append(fl_ctx.get_prop(FLContextKey.EVENT_DATA))
+
+    def context(self, site: str = "a") -> FLContext:
+        peer = FLContext()
+        peer.set_prop(ReservedKey.IDENTITY_NAME, site, private=False, sticky=False)
+        fl_ctx = FLContext()
+        for key, value in {
+            ReservedKey.ENGINE: self.engine,
+            ReservedKey.RUN_NUM: "job",
+            FLContextKey.PEER_CONTEXT: peer,
+            FLContextKey.JOB_META: {"min_clients": self.min_clients},
+            AppConstants.CURRENT_ROUND: getattr(self, "round", 0),
+            AppConstants.GLOBAL_MODEL: make_model_learnable(getattr(self, "state", {}), {}),
+        }.items():
+            fl_ctx.set_prop(key, value, private=True, sticky=False)
+        return fl_ctx
+
+    def open(self, number: int) -> None:
+        self.round = number
+        self.aggregator.handle_event(AppEventType.ROUND_STARTED, self.context())
+
+    def update(self, seed: int) -> dict[str, np.ndarray]:
+        rng = np.random.default_rng(seed)
+        return {
+            name: rng.normal(0, 0.01, value.shape).astype(value.dtype) if value.dtype.kind == "f" else value + 3
+            for name, value in self.state.items()
+        }
+
+    def contribution(self, seed: int = 0, steps: Any = 3, of_round: int | None = None, scale: Any = 1.5) -> Shareable:
+        dxo = DXO(
+            DataKind.WEIGHT_DIFF,
+            data=self.update(seed),
+            meta={MetaKey.NUM_STEPS_CURRENT_ROUND: steps, "mean_scale": scale},
+        )
+        shareable = dxo.to_shareable()
+        shareable.set_header(Header.VERSION, flareseg.__version__)
+        shareable.set_header(Header.TASK_DIGEST, self.task.digest())
+        shareable.add_cookie(AppConstants.CONTRIBUTION_ROUND, self.round if of_round is None else of_round)
+        return shareable
+
+    def accept(self, site: str, shareable: Shareable) -> tuple[bool, str | None]:
+        fl_ctx = self.context(site)
+        return self.aggregator.accept(shareable, fl_ctx), fl_ctx.get_prop(Prop.REFUSAL)
+
+    def aggregate(self) -> dict[str, np.ndarray]:
+        return dict(from_shareable(self.aggregator.aggregate(self.context())).data)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, task_content: dict[str, Any]) -> Bench:
+    return Bench(tmp_path, task_content)
+
+
+@pytest.mark.parametrize("norm", ["instance", "batch"])
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("normalize", ["none", "mean"])
+def test_two_rounds_are_the_published_arithmetic(
+    tmp_path: Path, task_content: dict[str, Any], norm: str, momentum: float, normalize: str
+) -> None:
+    """Written out in float64, for parameters, statistics and the whole-numbered count of batches."""
+    content = task_content | {
+        "network": {"channels": [4, 8], "norm": norm},
+        "aggregation": {"server_momentum": momentum},
+        "fedgs": {**task_content["fedgs"], "normalize": normalize},
+    }
+    bench = Bench(tmp_path, content)
+    parameters = {name for name, _ in build_network(bench.task).named_parameters()}
+    sites = {"a": (3, 2.5), "b": (1, 1.0), "c": (2, 1.5)}  # steps and mean η
+    divisor = 11.5 / 6 if normalize == "mean" else 1.0
+    want = {name: value.astype(np.float64) for name, value in bench.state.items()}
+    velocity = {name: np.zeros_like(want[name]) for name in parameters}
+    for number in range(2):
+        bench.open(number)
+        updates = []
+        for seed, (site, (steps, scale)) in enumerate(sites.items()):
+            updates.append((steps, bench.update(10 * number + seed)))
+            # The count of batches differs between sites: its mean is no whole number.
+            updates[-1][1].update({k: v + seed for k, v in updates[-1][1].items() if v.dtype.kind == "i"})
+            sent = bench.contribution(steps=steps, scale=scale)
+            from_shareable(sent).data.update(updates[-1][1])
+            assert bench.accept(site, sent) == (True, None)
+        got = bench.aggregate()
+        assert got.keys() == want.keys()
+        for name, old in bench.state.items():
+            change = sum(steps * update[name].astype(np.float64) for steps, update in updates) / 6
+            if name in parameters:
+                velocity[name] = momentum * velocity[name] - change / divisor
+                want[name] = want[name] - velocity[name]
+            else:
+                want[name] = want[name] + change
+            if old.dtype.kind == "i":
+                want[name] = np.rint(want[name])
+            assert got[name].dtype == old.dtype
+            np.testing.assert_allclose(got[name], want[name], rtol=1e-6, atol=1e-7)
+        bench.state = got
+    assert (norm == "batch") == any(value.dtype.kind == "i" for value in bench.state.values())
+    assert not bench.panics
+
+
+@settings(max_examples=10, deadline=None)
+@given(order=st.permutations(range(4)))
+def test_order_of_arrival_does_not_change_a_bit(tmp_path_factory: pytest.TempPathFactory, order: list[int]) -> None:
+    one, other = (Bench(tmp_path_factory.mktemp("job"), TINY_TASK) for _ in range(2))
+    for seed in range(4):
+        one.accept(str(seed), one.contribution(seed, 1 + seed % 3))
+    for seed in order:
+        other.accept(str(seed), other.contribution(seed, 1 + seed % 3))
+    want, got = one.aggregate(), other.aggregate()
+    assert all(want[name].tobytes() == got[name].tobytes() for name in want)
+
+
+def _spoil(change: Callable[[dict[str, np.ndarray]], Any]) -> Callable[[Bench], Shareable]:
+    def make(bench: Bench) -> Shareable:
+        shareable = bench.contribution(9)
+        change(from_shareable(shareable).data)
+        return shareable
+
+    return make
+
+
+def _header(key: str, value: str) -> Callable[[Bench], Shareable]:
+    def make(bench: Bench) -> Shareable:
+        shareable = bench.contribution(9)
+        shareable.set_header(key, value)
+        return shareable
+
+    return make
+
+
+def _first(data: dict[str, np.ndarray], value: float) -> None:
+    data[next(iter(data))].reshape(-1)[0] = value
+
+
+BAD: dict[str, tuple[Callable[[Bench], Shareable], str]] = {
+    "nan": (_spoil(lambda data: _first(data, np.nan)), "finite"),
+    "infinite": (_spoil(lambda data: _first(data, np.inf)), "finite"),
+    "huge": (_spoil(lambda data: _first(data, 1e30)), "should keep weight times value within"),
+    "far": (_spoil(lambda data: _first(data, 1e4)), "its norm should be at most"),
+    "unknown variable": (_spoil(lambda data: data.update(extra=np.zeros(2, np.float32))), "unknown: extra"),
+    "missing variable": (_spoil(lambda data: data.pop(next(iter(data)))), "missing"),
+    "misshapen": (_spoil(lambda data: data.update({k: v[..., None] for k, v in data.items()})), "shape"),
+    "objects": (_spoil(lambda data: data.update({k: None for k in data})), ""),
+    "no steps": (lambda bench: bench.contribution(9, steps=0), "1 to 3 steps"),
+    "negative steps": (lambda bench: bench.contribution(9, steps=-1), "1 to 3 steps"),
+    "absurd steps": (lambda bench: bench.contribution(9, steps=10**12), "1 to 3 steps"),
+    "steps true": (lambda bench: bench.contribution(9, steps=True), "1 to 3 steps"),
+    "steps missing": (lambda bench: bench.contribution(9, steps=None), "1 to 3 steps"),
+    "earlier round": (lambda bench: bench.contribution(9, of_round=-1), "round -1, now is round 0"),
+    "later round": (lambda bench: bench.contribution(9, of_round=1), "round 1, now is round 0"),
+    "no scale": (lambda bench: bench.contribution(9, scale=None), "mean scale of 1 to 3"),
+    "scale below": (lambda bench: bench.contribution(9, scale=0.5), "mean scale of 1 to 3"),
+    "scale above": (lambda bench: bench.contribution(9, scale=3.5), "mean scale of 1 to 3"),
+    "scale nan": (lambda bench: bench.contribution(9, scale=float("nan")), "mean scale of 1 to 3"),
+    "no dxo": (lambda bench: _empty(bench), "not a valid DXO"),
+    "other version": (_header(Header.VERSION, "0.0.0"), "made by flareseg 0.0.0"),
+    "other task": (_header(Header.TASK_DIGEST, "x"), "another task.yaml"),
+}
+
+
+def _empty(bench: Bench) -> Shareable:
+    shareable = Shareable()
+    full = bench.contribution()
+    for key in (Header.VERSION, Header.TASK_DIGEST):
+        shareable.set_header(key, full.get_header(key))
+    shareable.add_cookie(AppConstants.CONTRIBUTION_ROUND, 0)
+    return shareable
+
+
+@pytest.mark.parametrize("fault", BAD)
+def test_a_bad_contribution_is_refused_and_leaves_no_trace(
+    tmp_path: Path, task_content: dict[str, Any], fault: str
+) -> None:
+    benches = []
+    for name in ("with", "without"):
+        (tmp_path / name).mkdir()
+        benches.append(Bench(tmp_path / name, task_content))
+    make, words = BAD[fault]
+    for bench in benches:
+        assert bench.accept("a", bench.contribution(1))[0]
+    accepted, reason = benches[0].accept("bad", make(benches[0]))
+    assert not accepted
+    assert words in str(reason)
+    for bench in benches:
+        assert bench.accept("b", bench.contribution(2))[0]
+    want, got = benches[1].aggregate(), benches[0].aggregate()
+    assert all(want[name].tobytes() == got[name].tobytes() for name in want)
+    assert not benches[0].panics
+
+
+def test_a_second_contribution_of_one_site_is_refused(bench: Bench) -> None:
+    assert bench.accept("a", bench.contribution(0))[0]
+    assert bench.accept("a", bench.contribution(1)) == (False, "a second contribution in one round")
+
+
+def test_after_aggregate_the_round_is_closed_until_the_next_starts(bench: Bench) -> None:
+    for site in "ab":
+        bench.accept(site, bench.contribution())
+    bench.aggregate()
+    assert bench.accept("c", bench.contribution()) == (False, "the round is closed")
+    bench.open(1)
+    assert bench.accept("c", bench.contribution(of_round=0))[1] == "it is of round 0, now is round 1"
+    assert bench.accept("c", bench.contribution())[0]
+
+
+def test_below_k_accepted_the_model_stays_and_the_job_stops(bench: Bench) -> None:
+    bench.accept("a", bench.contribution())
+    bench.accept("b", bench.contribution(steps=0))
+    assert all(value is bench.state[name] for name, value in bench.aggregate().items())
+    (reason,) = bench.panics
+    assert "1 contributions accepted (a), 2 needed" in reason
+
+
+def test_momentum_goes_on_over_rounds_but_not_for_buffers(tmp_path: Path, task_content: dict[str, Any]) -> None:
+    content = task_content | {"aggregation": {"server_momentum": 0.5}, "network": {"channels": [4, 8], "norm": "batch"}}
+    bench = Bench(tmp_path, content, min_clients=1)
+    changes = []
+    for number in range(2):
+        bench.open(number)
+        bench.accept("a", bench.contribution(0))
+        changes.append({name: value - bench.state[name] for name, value in bench.aggregate().items()})
+    parameters = {name for name, _ in build_network(bench.task).named_parameters()}
+    for name, first in changes[0].items():
+        factor = 1.5 if name in parameters else 1.0
+        np.testing.assert_allclose(changes[1][name], factor * first, rtol=1e-4, atol=1e-7)
+
+
+def test_normalize_divides_the_update_by_the_mean_scale_and_leaves_buffers(
+    tmp_path: Path, task_content: dict[str, Any]
+) -> None:
+    content = task_content | {"network": {"channels": [4, 8], "norm": "batch"}}
+    normalized = content | {"fedgs": {**content["fedgs"], "normalize": "mean"}}
+    got = []
+    for name, settings_ in (("plain", content), ("mean", normalized)):
+        (tmp_path / name).mkdir()
+        bench = Bench(tmp_path / name, settings_)
+        bench.accept("a", bench.contribution(0, steps=3, scale=2.0))
+        bench.accept("b", bench.contribution(1, steps=1, scale=1.0))
+        got.append({key: value - bench.state[key] for key, value in bench.aggregate().items()})
+    parameters = {name for name, _ in build_network(bench.task).named_parameters()}
+    for name, plain_change in got[0].items():
+        divisor = 1.75 if name in parameters else 1.0
+        np.testing.assert_allclose(got[1][name], plain_change / divisor, rtol=1e-4, atol=1e-6)
+
+
+def test_a_constant_is_the_only_scale_of_its_arm(tmp_path: Path, task_content: dict[str, Any]) -> None:
+    bench = Bench(tmp_path, task_content | {"fedgs": {"constant": 1.34}})
+    assert bench.accept("a", bench.contribution(scale=1.34))[0]
+    assert "mean scale of 1.34 to 1.34" in str(bench.accept("b", bench.contribution(scale=1.5))[1])
+
+
+def test_local_parameters_are_refused_and_stay_as_they_are(tmp_path: Path, task_content: dict[str, Any]) -> None:
+    content = task_content | {"network": {"channels": [4, 8], "norm": "batch", "batch_norm": "local"}}
+    bench = Bench(tmp_path, content, min_clients=1)
+    full = bench.contribution(0)
+    assert "unknown" in str(bench.accept("greedy", full)[1])
+    local = {name for name in bench.state if ".N." in name}
+    assert local
+    data = from_shareable(full).data
+    for name in local:
+        del data[name]
+    assert bench.accept("a", full) == (True, None)
+    for name, value in bench.aggregate().items():
+        assert (value is bench.state[name]) == (name in local)
+
+
+def test_momentum_goes_on_to_the_last_bit(tmp_path: Path, task_content: dict[str, Any]) -> None:
+    content = task_content | {"aggregation": {"server_momentum": 0.9}}
+    for name in ("unbroken", "broken"):
+        (tmp_path / name).mkdir()
+    unbroken = Bench(tmp_path / "unbroken", content, min_clients=1)
+    first = Bench(tmp_path / "broken", content, min_clients=1)
+    for bench in (unbroken, first):
+        bench.accept("a", bench.contribution(0))
+        bench.aggregate()
+    second = Bench(tmp_path / "broken", content, min_clients=1)
+    second.aggregator.load_state(*first.aggregator.state())
+    results = []
+    for bench in (unbroken, second):
+        bench.open(1)
+        bench.accept("a", bench.contribution(1))
+        results.append(bench.aggregate())
+    assert all(results[0][name].tobytes() == results[1][name].tobytes() for name in results[0])
+
+
+def test_crafted_models_of_a_run_are_refused_and_not_run(bench: Bench, tmp_path: Path) -> None:
+    folder, marker = tmp_path / "job" / "flareseg", tmp_path / "marker"
+    folder.mkdir(parents=True)
+    plant_model(folder / "best.pt", marker)
+    with pytest.raises(FlaresegError, match="is not a flareseg model"):
+        SegmentationModelPersistor().get_model("best", bench.context())
+    assert not marker.exists()

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from flareseg.errors import DataError
+from flareseg.privacy.ledger import Digest, LedgerEntry, append, read
+
+
+def write(path: Path, *contents: Any) -> list[LedgerEntry]:
+    return [append(path, job="j", task="train", round_number=0, kind="WEIGHT_DIFF", content=c) for c in contents]
+
+
+def test_entries_are_read_back_in_order(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    written = write(path, {"w": np.array([3.0, 4.0], np.float32)}, {"steps": 3}, {})
+    assert list(read(path)) == written
+    assert [entry.number for entry in written] == [1, 2, 3]
+    assert written[0].norm == 5
+    assert written[1].norm is None
+    assert written[0].size >= 8
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"a": np.zeros(2, np.float32)}, {"b": np.zeros(2, np.float32)}),
+        ({"a": np.zeros(2, np.float32)}, {"a": np.zeros((1, 2), np.float32)}),
+        ({"a": np.zeros(2, np.float32)}, {"a": np.zeros(2, np.int32)}),
+        ({"a": np.zeros(2, np.float32)}, {"a": np.array([0, 1e-30], np.float32)}),
+        ({"a": 1}, {"a": "1"}),
+        ({"a": [1, 2]}, {"a": [12]}),
+        ({"a": {"b": 1}}, {"a": 1, "b": {}}),
+    ],
+)
+def test_different_content_has_another_hash(one: Any, other: Any) -> None:
+    assert Digest(one).sha256 != Digest(other).sha256
+    assert Digest(one).sha256 == Digest(dict(reversed(list(one.items())))).sha256
+
+
+def _change(lines: list[bytes]) -> list[bytes]:
+    entry = json.loads(lines[1])
+    return [lines[0], json.dumps({**entry, "kind": "METRICS"}).encode(), *lines[2:]]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "line"),
+    [
+        (_change, 3),
+        (lambda lines: [lines[0], *lines[2:]], 2),
+        (lambda lines: lines[1:], 1),
+        (lambda lines: [lines[1], lines[0], *lines[2:]], 1),
+        (lambda lines: [*lines[:2], b"{}", lines[2]], 3),
+    ],
+    ids=["changed", "removed", "first removed", "swapped", "inserted"],
+)
+def test_a_changed_ledger_is_told_with_its_line(
+    tmp_path: Path, spoil: Callable[[list[bytes]], list[bytes]], line: int
+) -> None:
+    path = tmp_path / "ledger.jsonl"
+    write(path, *({"n": number} for number in range(4)))
+    path.write_bytes(b"\n".join(spoil(path.read_bytes().splitlines())) + b"\n")
+    with pytest.raises(DataError, match=f"line {line} "):
+        list(read(path))
+
+
+def test_nothing_is_appended_to_a_damaged_ledger(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    path.write_text("not a ledger\n")
+    with pytest.raises(DataError, match="not a ledger entry"):
+        write(path, {})
+    assert path.read_text() == "not a ledger\n"
+
+
+def test_a_missing_ledger_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="cannot be read"):
+        list(read(tmp_path / "ledger.jsonl"))
+
+
+def test_a_long_last_line_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    append(path, job="j" * 20_000, task="t", round_number=None, kind="k", content={})
+    (second,) = write(path, {})
+    assert second.previous == hashlib.sha256(path.read_bytes().splitlines()[0]).hexdigest()
+
+
+def _many(path: Path) -> None:
+    for number in range(25):
+        write(path, {"n": number})
+
+
+def test_several_processes_write_one_chain(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    processes = [get_context("fork").Process(target=_many, args=(path,)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+        assert process.exitcode == 0
+    assert [entry.number for entry in read(path)] == list(range(1, 76))
