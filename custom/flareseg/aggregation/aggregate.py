@@ -1,4 +1,4 @@
-"""FedGS at the server: the step-weighted mean of what the sites send, applied to the global model."""
+"""The weighted mean of what the sites send, applied to the global model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def mean_scale(scales: Iterable[tuple[int, float]]) -> float:
 
 
 class ServerMomentum:
-    r"""Momentum of the server: :math:`v \leftarrow m v + \sum_k p_k G_k`, to be taken off the global model.
+    r"""Momentum of the server: :math:`v \leftarrow m v + \sum_k p_k \Delta_k`, to be added to the global model.
 
     Args:
         momentum: m, in [0, 1).
@@ -39,7 +39,7 @@ class ServerMomentum:
         self._velocity: dict[str, np.ndarray] = {}
 
     def apply(self, name: str, mean: np.ndarray) -> None:
-        """Turn the mean update of one parameter, float64, into its velocity, in place."""
+        """Turn the mean change of one parameter, float64, into its velocity, in place."""
         if self.momentum:
             mean += self.momentum * self._velocity.get(name, 0.0)
             self._velocity[name] = mean.astype(np.float32)
@@ -62,18 +62,19 @@ def aggregate(
 ) -> dict[str, np.ndarray]:
     r"""New global state, from the old one and the sum of a round's contributions.
 
-    .. math:: p_k = s_k / \sum_j s_j, \qquad v \leftarrow m v + \sum_k p_k G_k / \bar\eta, \qquad w \leftarrow w - v
+    .. math:: p_k = s_k / \sum_j s_j, \qquad v \leftarrow m v + \sum_k p_k \Delta_k / \bar\eta,
+        \qquad w \leftarrow w + v
 
-    and for buffers the p-weighted mean of their changes, added (Schutte et al., arXiv 2408.11701, which has m = 0 and
-    leaves out the mean scale). With η ≡ 1 and no weight decay this is FedAvg weighted by steps. Integer buffers are
-    rounded to the nearest, half to even, and boolean ones are true above a half; each keeps its type.
+    and for buffers the p-weighted mean of their changes, added (Schutte et al., arXiv 2408.11701, whose G is -Δ, which
+    has m = 0 and leaves out the mean scale). With η ≡ 1 and no weight decay this is FedAvg weighted by steps. Integer
+    buffers are rounded to the nearest, half to even, and boolean ones are true above a half; each keeps its type.
 
     It works in the memory of the sum, which ends empty: beside it one variable at a time is made anew.
 
     Args:
         global_state: name to array.
-        changes: what the sites add to it, -G for parameters, weighted by their steps s. Variables of the global state
-            that it leaves out stay as they were.
+        changes: the sites' changes Δ, new minus old, weighted by their steps s. Variables of the global state that it
+            leaves out stay as they were.
         parameters: names of the parameters; the others are buffers.
         momentum: momentum of the server, kept by the caller between rounds.
         scale: the mean η to divide by, see :func:`mean_scale`; 1 for FedGS as published.
@@ -88,12 +89,9 @@ def aggregate(
     for name, change in changes.drain():
         old = state[name]
         if name in parameters:
-            np.negative(change, out=change)
             change /= scale
             momentum.apply(name, change)
-            np.subtract(old, change, out=change)
-        else:
-            np.add(old, change, out=change)
+        np.add(old, change, out=change)
         state[name] = _cast(change, old.dtype)
     return state
 

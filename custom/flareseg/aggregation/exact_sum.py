@@ -88,8 +88,8 @@ class ExactSum:
         """Add one contribution; all of it, or nothing where it is refused.
 
         Args:
-            values: name to array, of the template's names and shapes; floats for float variables, integers or
-                booleans for the others.
+            values: name to change Δ (new minus old), of the template's names and shapes; floats for float variables,
+                integers or booleans for the others.
             weight: from 1 to 2^20.
             check: is given the norm, and may refuse the contribution by a ValueError.
 

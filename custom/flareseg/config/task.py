@@ -99,7 +99,7 @@ class Aggregation(Settings):
     """The server's arithmetic and patience."""
 
     server_momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Momentum m of the server: v = m v + mean update, w = w - v."""
+    """Momentum m of the server: v = m v + mean change, w = w + v."""
     largest_norm: Positive = 20.0
     """An update is refused above this many times the median norm of the round before (first round: the model's)."""
     wait_after_min: Annotated[int, Field(ge=0)] = 600

@@ -38,8 +38,8 @@ class TrainingResult:
     """What one round of local training gives.
 
     Attributes:
-        update: G of FedGS for each parameter, float32: the scaled steps added up, to be subtracted.
-        buffers: change of each buffer (batch-norm statistics).
+        update: change Δ (new minus old) of everything that is shared: of each parameter the scaled steps added up, -G
+            of FedGS; of each buffer (batch-norm statistics) the plain change.
         steps: optimiser steps done.
         loss: mean loss over the steps; None under differential privacy, which does not cover it.
         mean_scale: mean η over the steps; 1 without FedGS.
@@ -48,7 +48,6 @@ class TrainingResult:
     """
 
     update: State
-    buffers: State
     steps: int
     loss: float | None
     mean_scale: float
@@ -159,10 +158,12 @@ class Learner:
         now = {name: value.detach().cpu() for name, value in self.network.state_dict().items()}
         self.local = {name: now[name].clone() for name in self._local_names}
         names = [name for name, _ in self.network.named_parameters()]
-        updates = zip(names, cumulative.update(), strict=True)
+        moved = cumulative.update()
+        torch._foreach_neg_(moved)  # G is to be subtracted; what travels is added
+        changes = {name: value.cpu() for name, value in zip(names, moved, strict=True)}
+        changes |= {name: value - state[name] for name, value in now.items() if name not in changes}
         return TrainingResult(
-            update={name: value.cpu() for name, value in updates if name not in self.local},
-            buffers={name: value - state[name] for name, value in now.items() if name not in {*names, *self.local}},
+            update={name: change for name, change in changes.items() if name not in self.local},
             steps=cumulative.steps,
             loss=mean_loss,
             mean_scale=float(np.mean(scales)),

@@ -147,6 +147,45 @@ def test_types_and_what_is_left_out() -> None:
     assert half["flag"].tolist() == [False]  # half is not a majority
 
 
+def in_the_papers_sign(
+    state: Arrays, mean: Arrays, parameters: set[str], velocity: Arrays, m: float, eta: float
+) -> None:
+    """The paper's arithmetic, v = m v + G and w = w - v with G = -Δ, in the steps of float64 that it took here before."""
+    for name, change in mean.items():
+        if name in parameters:
+            change = np.negative(change) / eta
+            if m:
+                change = change + m * velocity.get(name, 0.0)
+                velocity[name] = change.astype(np.float32)
+            new = state[name] - change
+        else:
+            new = state[name] + change
+        state[name] = new.astype(state[name].dtype)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("eta", [1.0, 1.34])
+def test_one_sign_gives_the_bits_of_the_papers_two(momentum: float, eta: float) -> None:
+    """Also for updates that cancel, updates of nothing and weights of zero: none of them becomes -0."""
+    rng = np.random.default_rng(0)
+    names = [name for name in START if START[name].dtype.kind == "f"]
+    ours = {name: START[name].copy() for name in names}
+    for value in ours.values():
+        value.reshape(-1)[0] = 0.0
+    paper, velocity, server = dict(ours), {}, ServerMomentum(momentum)
+    for number in range(4):
+        one = {name: rng.normal(0, 0.01, START[name].shape).astype(np.float32) for name in names}
+        other = {name: -value if number == 1 else np.zeros_like(value) for name, value in one.items()}
+        total, same = ExactSum(ours, 2), ExactSum(ours, 2)
+        for sums in (total, same):
+            sums.add(one, 3)
+            sums.add(other, 3)
+        ours = aggregate(ours, total, PARAMETERS, server, eta)
+        in_the_papers_sign(paper, dict(same.drain()), PARAMETERS, velocity, momentum, eta)
+        assert all(ours[name].tobytes() == paper[name].tobytes() for name in names)
+        assert all((server.state()[name] == -v).all() for name, v in velocity.items())
+
+
 def test_server_momentum_survives_a_resume() -> None:
     momentum = ServerMomentum(0.5)
     state = a_round(STATE, [(arrays(1.0, 0, False), 1)], {"w"}, momentum)

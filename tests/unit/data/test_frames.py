@@ -172,7 +172,7 @@ def test_frames_train_and_validate_in_the_same_learner(tmp_path: Path) -> None:
     result = learner.train(start, 0)
     assert np.isfinite(result.loss)
     assert any(bool(value.any()) for value in result.update.values())
-    scores = learner.validate({name: start[name] - result.update[name] for name in start}, "testing")
+    scores = learner.validate({name: start[name] + result.update[name] for name in start}, "testing")
     assert scores.dice.keys() == {"polyp"}
     (volume, *_) = learner.data.volumes("training")
     assert volume.image.shape == (3, 32, 16, 1)
@@ -193,7 +193,7 @@ def test_frames_of_a_polypgen_centre_train(shared_dir: Path, tmp_path: Path) -> 
     state, losses, scales = initial_state(task), [], []
     for number in range(2):
         result = learner.train(state, number)
-        state = {name: value - result.update[name] for name, value in state.items()}
+        state = {name: value + result.update[name] for name, value in state.items()}
         losses.append(result.loss)
         scales.append(result.mean_scale)
     assert losses[1] < losses[0]

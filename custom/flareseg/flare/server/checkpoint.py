@@ -29,6 +29,8 @@ from flareseg.record.run import RunRecord
 CHECKPOINTS = "checkpoints"
 KEEP = 10
 """How many jobs' checkpoints a server keeps: those written last."""
+FORMAT = 2
+"""Of the file. 1, which had no number, held the velocity with the opposite sign: w - v where now it is w + v."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,8 @@ class Checkpoint:
         path.parent.mkdir(mode=0o700, exist_ok=True)
         models = {name: dict(model) for name, model in self.models.items()}
         record = self.record.model_dump_json()
-        save_tensors(path, {"models": models, "momentum": dict(self.momentum), "norms": self.norms, "record": record})
+        content = {"format": FORMAT, "models": models, "momentum": dict(self.momentum), "norms": self.norms}
+        save_tensors(path, {**content, "record": record})
         for file in sorted(path.parent.glob("*.pt"), key=_written, reverse=True)[KEEP:]:
             file.unlink(missing_ok=True)
 
@@ -70,7 +73,7 @@ class Checkpoint:
         """Read a checkpoint; nothing in the file is executed.
 
         Raises:
-            FlaresegError: there is none, or it is damaged.
+            FlaresegError: there is none, it is damaged, or another flareseg wrote it in another format.
         """
         if not path.is_file():
             raise _refusal(
@@ -78,6 +81,12 @@ class Checkpoint:
                 "A job has one from its first complete round until it ends well: submit the job anew.",
             )
         content = load_tensors(path)
+        found = content.get("format", 1)
+        if found != FORMAT:
+            raise _refusal(
+                f"{path}: has the format {found!r} of another flareseg; this one reads format {FORMAT}.",
+                "Resume with the flareseg that wrote it, at the server and all sites, or submit the job anew.",
+            )
         try:
             record = RunRecord.model_validate(json.loads(content["record"]))
             if not record.rounds or content["models"].keys() != record.models.keys():

@@ -116,7 +116,7 @@ class SegmentationExecutor(Executor):
         if learner.local:
             local.keep(round_number, learner.local)
         self._local_model = {name: value.detach().cpu().clone() for name, value in learner.network.state_dict().items()}
-        update = privacy.protect({name: -value for name, value in result.update.items()} | result.buffers)
+        update = privacy.protect(result.update)
         dxo = DXO(DataKind.WEIGHT_DIFF, data=to_numpy(update))
         dxo.set_meta_prop(MetaKey.NUM_STEPS_CURRENT_ROUND, result.steps)
         dxo.set_meta_prop(META_MEAN_SCALE, result.mean_scale)

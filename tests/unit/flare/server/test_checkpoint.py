@@ -119,6 +119,18 @@ def test_a_damaged_file_is_refused(tmp_path: Path, content: Any) -> None:
         Checkpoint.read(path)
 
 
+def test_a_velocity_of_the_old_sign_is_refused(tmp_path: Path) -> None:
+    """Format 1 had no number and held v with w - v: read as it is, momentum would push the model back."""
+    path = tmp_path / "checkpoints" / f"{JOB}.pt"
+    checkpoint().write(path)
+    content = torch.load(path, weights_only=True)
+    del content["format"]
+    torch.save(content, path)
+    with pytest.raises(FlaresegError, match="has the format 1 of another flareseg; this one reads format 2") as error:
+        Checkpoint.read(path)
+    assert "Resume with the flareseg that wrote it" in str(error.value)
+
+
 def test_a_missing_file_says_why(tmp_path: Path) -> None:
     with pytest.raises(FlaresegError, match="until it ends well: submit the job anew"):
         Checkpoint.read(tmp_path / f"{JOB}.pt")
