@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
 from monai.inferers import sliding_window_inference
-from monai.transforms import DivisiblePad
+from torch.nn.functional import pad
 
 from flareseg.config.task import Task
 
@@ -62,16 +62,21 @@ def predict_parts(
         for part in parts:
             yield part, volume[..., part].float()
         return
-    pad = DivisiblePad(k=2 ** (len(task.network.channels) - 1))
+    widths = _divisible(image.shape[1:3], 2 ** (len(task.network.channels) - 1))
     for part in parts:
         if should_stop():
             raise Stopped
         batch = torch.from_numpy(np.array(np.moveaxis(image[..., part], 3, 0), order="C"))
-        padded = torch.stack([torch.as_tensor(pad(item)) for item in batch]).to(device)
-        logits = network(padded).float().cpu()
-        start = [(padded.shape[2 + axis] - batch.shape[2 + axis]) // 2 for axis in range(2)]
-        inside = logits[:, :, start[0] : start[0] + batch.shape[2], start[1] : start[1] + batch.shape[3]]
+        left, _, top, _ = widths
+        logits = network(pad(batch, widths).to(device)).float().cpu()
+        inside = logits[:, :, top : top + batch.shape[2], left : left + batch.shape[3]]
         yield part, inside.permute(1, 2, 3, 0)
+
+
+def _divisible(shape: Sequence[int], divisor: int) -> list[int]:
+    """Zeros around a slice that make its sides divisible, for :func:`torch.nn.functional.pad`: the last axis first."""
+    missing = [-size % divisor for size in reversed(shape)]
+    return [width for more in missing for width in (more // 2, more - more // 2)]
 
 
 def _predict_volume(
