@@ -17,6 +17,7 @@ from nvflare.app_common.workflows.scatter_and_gather import ScatterAndGather
 from flareseg.errors import FlaresegError
 from flareseg.flare.names import Header, TaskName, job_min_clients, job_task, stamp
 from flareseg.flare.server.recorder import RunRecorder
+from flareseg.memory import freeze_garbage
 
 _MIN_RESPONSES = "__min_responses"
 
@@ -87,6 +88,7 @@ class SegmentationTraining(ScatterAndGather):
         self._train_timeout = task.aggregation.round_timeout
         self._recorder = self._engine.get_component(self.recorder_id)
         super().start_controller(fl_ctx)
+        freeze_garbage()  # NVFlare collects once a round
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """End after a round whose sites have spent their privacy budget: what was learned is then scored."""

@@ -31,6 +31,7 @@ from flareseg.flare.site.local_parameters import LocalParameters
 from flareseg.flare.site.privacy import SitePrivacy
 from flareseg.learning.learner import Learner, Stopped
 from flareseg.learning.metrics import Scores
+from flareseg.memory import freeze_garbage, keep_freed_pages
 from flareseg.networks.registry import State
 from flareseg.privacy.scopes import Encrypted
 from flareseg.record.model_file import save_model, to_numpy, to_torch_like
@@ -55,6 +56,8 @@ class SegmentationExecutor(Executor):
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Look at the site's data before the first task asks for it."""
         if event_type == EventType.START_RUN:
+            keep_freed_pages()
+            freeze_garbage()
             self._data_fault = data_fault(self._site_file(fl_ctx), fl_ctx, lambda text: self.log_warning(fl_ctx, text))
 
     def execute(self, task_name: str, shareable: Shareable, fl_ctx: FLContext, abort_signal: Signal) -> Shareable:
