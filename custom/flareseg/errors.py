@@ -4,6 +4,54 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
+from reprlib import Repr
+
+_LINE_LENGTH = 200
+_MOST_BITS = 128
+
+
+class _Short(Repr):
+    """A representation that stays short whatever it is of: YAML of 400 bytes can stand for gigabytes of lists."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel = 2
+        self.maxdict = self.maxlist = self.maxtuple = self.maxset = self.maxfrozenset = 4
+        self.maxstring = self.maxlong = self.maxother = 80
+
+    def repr_int(self, x: int, level: int) -> str:
+        """Python writes no whole number of more than 4300 digits."""
+        return repr(x) if x.bit_length() <= _MOST_BITS else f"a whole number of {x.bit_length()} bits"
+
+
+_SHORT = _Short()
+
+
+def printable(text: str) -> str:
+    r"""Text of unknown origin, fit for one line of a log or a terminal.
+
+    Line ends, escape sequences, direction marks and lone surrogates (bytes of a file name that are not UTF-8) are
+    written as Python writes them.
+
+    >>> printable("a\nb")
+    'a\\nb'
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
+    )
+
+
+def plain(text: str) -> str:
+    """As :func:`printable`, and at most 200 characters: for what another participant sent."""
+    line = printable(text[: _LINE_LENGTH + 1])
+    return line if len(line) <= _LINE_LENGTH else line[: _LINE_LENGTH - 1] + "…"
+
+
+def shown(value: object) -> str:
+    """A value as an error shows it: its representation, short and printable."""
+    return plain(_SHORT.repr(value))
 
 
 class ExitCode(int, Enum):
@@ -40,7 +88,8 @@ class FlaresegError(Exception):
     """An error with a remedy.
 
     Args:
-        message: what is wrong, naming the file or setting, what was expected and what was found.
+        message: what is wrong, naming the file or setting, what was expected and what was found; kept printable, as
+            it may name a file or hold a value of somebody else's.
         remedy: what the reader should do.
         code: what may be told to others.
         case: name of the case concerned; stays at the site.
@@ -48,8 +97,8 @@ class FlaresegError(Exception):
 
     def __init__(self, message: str, remedy: str, *, code: ErrorCode, case: str | None = None) -> None:
         super().__init__(message)
-        self.message = message
-        self.remedy = remedy
+        self.message = printable(message)
+        self.remedy = printable(remedy)
         self.code = code
         self.case = case
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from flareseg.errors import SettingsError
+from flareseg.errors import SettingsError, plain, shown
 
 Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+
+_MOST_PROBLEMS = 5
+_MOST_LEVELS = 64
+_NOT_YAML = (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError)
+"""What PyYAML lets out: also what its parts raise at 2024-02-30, numbers of 4300 digits, wrong tags, deep nesting."""
 
 
 class Settings(BaseModel):
@@ -29,17 +35,58 @@ def read_yaml(path: Path) -> dict[str, Any]:
     Raises:
         SettingsError: the file is missing, not readable, not YAML, or not a mapping.
     """
+    text = _read_text(path)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SettingsError(f"{path}: no such file.", "Give the path of an existing file.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: cannot be read ({error}).", "Check the file and its permissions.") from None
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{path}: is not YAML: {' '.join(str(error).split())}.", "Mend that line.") from None
+        content = yaml.safe_load(text)
+    except _NOT_YAML as error:
+        raise SettingsError(f"{path}: is not YAML: {_reason(error)}.", "Mend that line.") from None
     if not isinstance(content, dict):
         raise SettingsError(f"{path}: expected a mapping of settings, found {type(content).__name__}.", "Fill it in.")
     return content
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        SettingsError: the file is missing, not readable, not JSON, or not an object.
+    """
+    text = _read_text(path)
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise SettingsError(f"{path}: is not JSON ({_reason(error)}).", "Mend that line.") from None
+    if not isinstance(content, dict):
+        raise SettingsError(f"{path}: expected a JSON object, found {type(content).__name__}.", "Correct the file.")
+    if _is_deep(content):
+        raise SettingsError(f"{path}: is nested more than {_MOST_LEVELS} levels deep.", "Correct the file.")
+    return content
+
+
+def _is_deep(content: object) -> bool:
+    level = [content]
+    for _ in range(_MOST_LEVELS):
+        level = [
+            child
+            for node in level
+            if isinstance(node, dict | list)
+            for child in (node.values() if isinstance(node, dict) else node)
+        ]
+    return bool(level)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise SettingsError(f"{path}: no such file.", "Give the path of an existing file.") from None
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path}: cannot be read ({error}).", "Check the file and its permissions.") from None
+
+
+def _reason(error: Exception) -> str:
+    words = " ".join(str(error).split())
+    return plain(words if isinstance(error, (yaml.YAMLError, ValueError)) else f"{type(error).__name__} {words}")
 
 
 def load_settings(model: type[S], path: Path, content: dict[str, Any] | None = None) -> S:
@@ -93,23 +140,27 @@ def set_key(content: dict[str, Any], assignment: str) -> None:
         if child is None:
             child = node[parent] = {}
         if not isinstance(child, dict):
-            raise SettingsError(f"--set {assignment}: {parent} is {child!r}, not a mapping.", "Check the key's path.")
+            raise SettingsError(
+                f"--set {assignment}: {parent} is {shown(child)}, not a mapping.", "Check the key's path."
+            )
         node = child
     try:
         node[last] = yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise SettingsError(f"--set {assignment}: {value!r} is not a YAML value.", "Quote it.") from None
+    except _NOT_YAML:
+        raise SettingsError(f"--set {plain(assignment)}: {shown(value)} is not a YAML value.", "Quote it.") from None
 
 
 def _explain_all(error: ValidationError) -> str:
-    return "; ".join(_explain(problem) for problem in error.errors(include_url=False))
+    problems = error.errors(include_url=False, include_context=False)
+    more = [f"and {len(problems) - _MOST_PROBLEMS} more"] if len(problems) > _MOST_PROBLEMS else []
+    return "; ".join([_explain(problem) for problem in problems[:_MOST_PROBLEMS]] + more)
 
 
 def _explain(problem: Any) -> str:
-    key = ".".join(str(part) for part in problem["loc"]) or "(top level)"
+    key = plain(".".join(str(part) for part in problem["loc"])) or "(top level)"
     if problem["type"] == "extra_forbidden":
         return f"{key}: unknown key"
     if problem["type"] == "missing":
         return f"{key}: is required and missing"
-    message = problem["msg"].removeprefix("Value error, ")
-    return f"{key}: {message[0].lower() + message[1:]}, found {problem['input']!r}"
+    message = plain(problem["msg"].removeprefix("Value error, "))
+    return f"{key}: {message[0].lower() + message[1:]}, found {shown(problem['input'])}"

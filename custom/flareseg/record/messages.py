@@ -19,7 +19,6 @@ Name = Annotated[str, Field(min_length=1, max_length=100)]
 _MOST_ITEMS = 100
 _MOST_CHARACTERS = 1000
 _MOST_DIGITS = 64
-_LINE_LENGTH = 200
 
 
 class _Message(BaseModel):
@@ -78,12 +77,6 @@ class SiteError(_Message):
         known = self.code in ErrorCode.__members__
         where = f" (case {self.case})" if self.case else ""
         return f"{self.code}{where}; the site's own log names {'file and remedy' if known else 'the cause'}"
-
-
-def plain(text: str) -> str:
-    """Text that came from a site, fit for one line of a log: no control characters, not long."""
-    line = "".join(character if character.isprintable() else " " for character in text)
-    return line if len(line) <= _LINE_LENGTH else line[: _LINE_LENGTH - 1] + "…"
 
 
 def check_meta(meta: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text
 
+from flareseg.errors import printable
 from flareseg.report.page import dice
 from flareseg.report.schema import ReportFacts
 
@@ -18,11 +19,11 @@ def summary_table(facts: ReportFacts) -> Table:
     """
     status = Text(facts.status, style=f"bold {_COLORS[facts.status]}")
     if facts.reason:
-        status.append(f": {_plain(facts.reason)}", style="not bold default")
+        status.append(f": {printable(facts.reason)}", style="not bold default")
     if facts.round_overhead_seconds is not None:
         status.append(f"\nFixed cost of a round: {facts.round_overhead_seconds:.2f} s", style="not bold default")
     table = Table(
-        title=Text(f"{_plain(facts.job_name or facts.task_name)}: mean Dice of the final model on the test sets"),
+        title=Text(f"{printable(facts.job_name or facts.task_name)}: mean Dice of the final model on the test sets"),
         title_justify="left",
         caption=status,
         caption_justify="left",
@@ -30,7 +31,7 @@ def summary_table(facts: ReportFacts) -> Table:
     table.add_column("Modality")
     headings = ["Volumes", "Organs"]
     if facts.lesion:
-        headings += [_plain(facts.lesion).capitalize(), f"Small (< {facts.small_bound})", "Large"]
+        headings += [printable(facts.lesion).capitalize(), f"Small (< {facts.small_bound})", "Large"]
     for heading in headings:
         table.add_column(heading, justify="right")
     for row in facts.test_by_modality:
@@ -39,7 +40,3 @@ def summary_table(facts: ReportFacts) -> Table:
             cells += [dice(mean.dice) for mean in (row.lesion, row.small, row.large)]
         table.add_row(row.name, *cells)
     return table
-
-
-def _plain(text: str) -> str:
-    return "".join(character if character.isprintable() else " " for character in text)

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from flareseg.cli.settings import rows
-from flareseg.config.settings import load_settings, set_key
+from flareseg.config.settings import load_settings, read_json, set_key
 from flareseg.config.site import Site, check_site_fits, load_site
 from flareseg.config.task import Task, load_task
 from flareseg.errors import SettingsError
@@ -73,6 +73,58 @@ def test_a_file_that_is_no_settings_file(tmp_path: Path, content: bytes | None, 
         path.write_bytes(content)
     with pytest.raises(SettingsError, match=words):
         load_task(path)
+
+
+_LEVELS = "\n".join(f"{c}: &{c} [{', '.join(['*' + b] * 9)}]" for b, c in zip("abcdef", "bcdefg", strict=True))
+HOSTILE_YAML = {
+    "alias bomb": f"a: &a [{', '.join('x' * 9)}]\n{_LEVELS}\nmodalities: *g\nlabels: *g\n",
+    "a day that is none": "name: 2024-02-30",
+    "a number of 4400 digits": "name: " + "9" * 4400,
+    "a number of 36000 bits": "name: 0x" + "f" * 9000,
+    "deep nesting": "name: " + "[" * 3000,
+    "a surrogate": 'labels: ["\\ud800"]\nname: "\\ud800"\n"\\ud800": 3',
+    "escape sequences": 'name: "\\e[2J"\n"\\e[2J\\n": 1',
+    "tags": "name: !!timestamp x",
+    "empty numbers": "name: !!int ''",
+    "a long key": "'" + "k" * 100_000 + "': 1",
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE_YAML.values(), ids=HOSTILE_YAML)
+def test_hostile_yaml_ends_in_one_short_line(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "task.yaml"
+    path.write_text(text)
+    for load in (load_task, load_site):
+        with pytest.raises(SettingsError) as error:
+            load(path)
+        assert len(str(error.value)) < 2000
+        assert str(error.value).isprintable()
+
+
+@pytest.mark.parametrize("value", ["2024-02-30", "[" * 3000, "!!int ''", "9" * 4400], ids=lambda value: value[:12])
+def test_hostile_changes_end_in_one_short_line(value: str) -> None:
+    with pytest.raises(SettingsError, match="is not a YAML value") as error:
+        set_key({}, f"name={value}")
+    assert len(str(error.value)) < 2000
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"{", "is not JSON"),
+        (b"[1]", "expected a JSON object, found list"),
+        (b"\xff", "cannot be read"),
+        (b"9" * 5000, "is not JSON"),
+        (b"[" * 100_000, "is not JSON"),
+        (b'{"a":' * 500 + b"1" + b"}" * 500, "nested more than 64 levels deep"),
+    ],
+)
+def test_what_is_no_json_object_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "meta.json"
+    path.write_bytes(content)
+    with pytest.raises(SettingsError, match=words) as error:
+        read_json(path)
+    assert len(str(error.value)) < 2000
 
 
 def test_one_site_file_serves_tasks_with_fewer_labels(tmp_path: Path, task: Task) -> None:

@@ -112,7 +112,7 @@ def test_table_in_the_terminal(subset: RunRecord) -> None:
     console.print(summary_table(report_facts(subset)))
     text = console.export_text()
     assert "0.850" in text
-    assert "subset: [red]no markup[/]  [31mno escape" in text
+    assert r"subset: [red]no markup[/] \x1b[31mno escape" in text
     assert "\x1b" not in text
 
 

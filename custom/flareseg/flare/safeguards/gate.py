@@ -21,8 +21,8 @@ from nvflare.private.defs import CellMessageHeaderKeys
 from nvflare.private.fed.server.server_commands import ServerCommands
 from nvflare.widgets.fed_event import FED_EVENT_TOPIC
 
+from flareseg.errors import plain
 from flareseg.flare.names import Header
-from flareseg.record.messages import plain
 
 ALLOWED_EVENTS = frozenset({"fed.analytix_log_stats"})
 """Federation events that sites send: the curves. NVFlare would fire any other by its name, the server's own too."""

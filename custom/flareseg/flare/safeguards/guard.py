@@ -13,7 +13,7 @@ from nvflare.apis.fl_exception import UnsafeComponentError
 from nvflare.apis.job_def import JobMetaKey
 from nvflare.fuel.sec.audit import AuditService
 
-from flareseg.record.messages import plain
+from flareseg.errors import plain
 
 BUILDING_KEYS = frozenset({"path", "class_path", "name", "config_type", "_target_"})
 """Keys that make NVFlare, or a library below it, build an object from a dictionary."""

@@ -10,7 +10,7 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.fuel.sec.audit import AuditService
 from nvflare.fuel.sec.authz import AuthorizationService, AuthzContext
 
-from flareseg.record.messages import plain
+from flareseg.errors import plain
 
 
 class RefusalAudit(FLComponent):

@@ -11,7 +11,7 @@ from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_component import FLComponent
 from nvflare.apis.fl_context import FLContext
 
-from flareseg.record.messages import plain
+from flareseg.errors import plain
 
 _REASONS = {
     "certificate has expired": "the certificate is past its date",

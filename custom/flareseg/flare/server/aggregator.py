@@ -19,11 +19,10 @@ from nvflare.app_common.app_event_type import AppEventType
 from flareseg.aggregation import ExactSum, ServerMomentum, aggregate, mean_scale
 from flareseg.aggregation.norm_bound import NormBound, l2_norm
 from flareseg.config.task import Task
-from flareseg.errors import FlaresegError
+from flareseg.errors import FlaresegError, plain
 from flareseg.flare.names import Prop, job_min_clients, job_task
 from flareseg.flare.server.contribution import read_contribution
 from flareseg.networks import build_network, local_names
-from flareseg.record.messages import plain
 
 
 class FedGSAggregator(Aggregator):

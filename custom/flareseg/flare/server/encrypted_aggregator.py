@@ -16,12 +16,11 @@ from nvflare.app_opt.he.intime_accumulate_model_aggregator import HEInTimeAccumu
 from tenseal.tensors.ckksvector import CKKSVector
 
 from flareseg.config.task import Task
-from flareseg.errors import FlaresegError
+from flareseg.errors import FlaresegError, plain
 from flareseg.flare.names import Prop, job_task
 from flareseg.flare.server.contribution import read_contribution
 from flareseg.networks import initial_state
 from flareseg.privacy.scopes import Encrypted
-from flareseg.record.messages import plain
 
 
 class EncryptedAggregator(HEInTimeAccumulateWeightedAggregator):

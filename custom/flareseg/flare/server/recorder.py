@@ -21,7 +21,7 @@ from nvflare.widgets.info_collector import InfoCollector
 from pydantic import ValidationError
 
 import flareseg
-from flareseg.errors import FlaresegError
+from flareseg.errors import FlaresegError, plain
 from flareseg.flare.names import RECORD_FILE, Happened, Header, Prop, job_task, run_folder
 from flareseg.record.messages import ScoresMessage, SiteError, SiteReport
 from flareseg.record.model_file import payload_bytes
@@ -214,7 +214,7 @@ class RunRecorder(FLComponent):
             return SiteReport.model_validate(result.get_header(Header.REPORT))
         except ValidationError as error:
             fields = sorted({".".join(map(str, item["loc"])) for item in error.errors()})
-            self.log_warning(fl_ctx, f"site {site}: report ignored, unexpected {', '.join(fields)}")
+            self.log_warning(fl_ctx, f"site {site}: report ignored, unexpected {plain(', '.join(fields))}")
             return None
 
     @staticmethod

@@ -131,7 +131,7 @@ def test_what_cannot_be_written_down_does_not_leave(tmp_path: Path) -> None:
         ("certificate verify failed: self-signed certificate in certificate chain", "of another CA"),
         ("certificate verify failed: unable to get local issuer certificate (_ssl.c:1006)", "of another CA"),
         ("[SSL: PEER_DID_NOT_RETURN_A_CERTIFICATE] peer did not return a certificate", "no certificate was shown"),
-        ("[SSL: SOMETHING_NEW]\nforged line", "[SSL: SOMETHING_NEW] forged line"),
+        ("[SSL: SOMETHING_NEW]\nforged line", r"[SSL: SOMETHING_NEW]\nforged line"),
     ],
 )
 def test_a_refused_handshake_in_words(text: str, words: str) -> None:

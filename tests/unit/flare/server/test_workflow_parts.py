@@ -9,9 +9,11 @@ import pytest
 from nvflare.apis.fl_constant import FLContextKey
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.job_launcher_spec import JobReturnCode
+from nvflare.apis.shareable import Shareable
 from nvflare.apis.wf_comm_spec import WFCommSpec
 
-from flareseg.errors import ErrorCode, FlaresegError
+from flareseg.errors import ErrorCode, FlaresegError, plain
+from flareseg.flare.names import Header
 from flareseg.flare.safeguards.launcher import SurvivableHandle
 from flareseg.flare.server.evaluation import rank
 from flareseg.flare.server.recorder import RunRecorder, named_sites
@@ -19,7 +21,7 @@ from flareseg.flare.server.selector import site_dice, site_small_dice
 from flareseg.flare.server.workflow import SegmentationTraining
 from flareseg.flare.site.executor import SegmentationExecutor
 from flareseg.flare.site.privacy import scope_in_force
-from flareseg.record.messages import ScoreMessage, ScoresMessage, plain
+from flareseg.record.messages import ScoreMessage, ScoresMessage
 
 
 def scores(mean: float | None, small: float | None = None) -> ScoresMessage:
@@ -58,11 +60,23 @@ def test_sites_that_a_job_names_are_expected(deploy_map: dict[str, Any], sites: 
 )
 def test_what_a_site_says_of_a_failure_is_checked(error: Any) -> None:
     assert RunRecorder.read_error(error).code == "UNREADABLE_ERROR"
+
+
+def test_a_report_cannot_write_lines_of_its_own_into_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    result = Shareable()
+    forged = "x\n2026-12-01 - INFO - run ended: complete \x1b[2J \ud800"
+    result.set_header(Header.REPORT, {forged: 1, "k" * 3_000_000: 1})
+    with caplog.at_level("WARNING"):
+        assert RunRecorder()._report("hospital-c", result, FLContext()) is None
+    (line,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert "report ignored, unexpected" in line
+    assert len(line) < 500
+    assert line.isprintable()
     assert RunRecorder.read_error({"code": "NO_DATA", "case": "0123456789"}).case == "0123456789"
 
 
 def test_text_of_a_site_is_one_short_line() -> None:
-    assert plain("a\nERROR forged\x1b[31m") == "a ERROR forged [31m"
+    assert plain("a\nERROR forged\x1b[31m") == r"a\nERROR forged\x1b[31m"
     assert len(plain("x" * 10_000)) == 200
 
 
