@@ -38,6 +38,8 @@ def name_of(path: Path) -> str:
 
 
 NAMES = {name_of(path) for path in MODULES}
+FRONT_DOOR = PACKAGE / "__init__.py"
+"""Names its public classes for type checkers, and imports them on request: see test_interface.py."""
 
 
 def room_of(module: str) -> str:
@@ -65,12 +67,22 @@ def test_every_module_has_a_room() -> None:
     assert {room_of(name) for name in NAMES} == set(FLOOR)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
+@pytest.mark.parametrize("path", [path for path in MODULES if path != FRONT_DOOR], ids=name_of)
 def test_imports_go_down(path: Path) -> None:
     here = room_of(name_of(path))
     for module in imported(path):
         if module.partition(".")[0] == "flareseg" and (there := room_of(module)) != here:
             assert FLOOR[there] < FLOOR[here], f"{here} imports {module} of {there}"
+
+
+def test_nobody_inside_comes_in_by_the_front_door() -> None:
+    """``flareseg.Learner`` would be an import that the floors do not see."""
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "flareseg":
+                assert node.attr.startswith("__"), name_of(path)
+            if isinstance(node, ast.ImportFrom) and node.module == "flareseg":
+                assert {alias.name for alias in node.names} == {"__version__"}, name_of(path)
 
 
 def test_only_flare_imports_nvflare() -> None:

@@ -30,6 +30,18 @@ class ServerMomentum:
 
     Raises:
         ValueError: when m is out of range.
+
+    Example:
+        Of a constant mean change of 1 the velocity approaches 1 / (1 - m).
+
+        >>> momentum = ServerMomentum(0.5)
+        >>> for _ in range(3):
+        ...     mean = np.ones(1)
+        ...     momentum.apply("weight", mean)
+        ...     print(mean)
+        [1.]
+        [1.5]
+        [1.75]
     """
 
     def __init__(self, momentum: float) -> None:
@@ -84,6 +96,14 @@ def aggregate(
 
     Raises:
         ValueError: when nothing was added to the sum.
+
+    Example:
+        >>> state = {"weight": np.array([1.0, 1.0], np.float32)}
+        >>> changes = ExactSum(state, contributions=2)
+        >>> for steps, change in ((10, [1.0, 0.0]), (30, [0.0, 2.0])):
+        ...     _ = changes.add({"weight": np.array(change, np.float32)}, weight=steps)
+        >>> aggregate(state, changes, parameters={"weight"}, momentum=ServerMomentum(0.0))
+        {'weight': array([1.25, 2.5 ], dtype=float32)}
     """
     state = dict(global_state)
     for name, change in changes.drain():

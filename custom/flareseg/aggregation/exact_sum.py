@@ -56,6 +56,17 @@ class ExactSum:
 
     Raises:
         ValueError: when a variable is of any other type, or ``contributions`` below 1.
+
+    Example:
+        Two sites of 10 and 30 steps; the mean has the same bits in whatever order they come.
+
+        >>> changes = ExactSum({"weight": np.zeros(2, np.float32)}, contributions=2)
+        >>> changes.add({"weight": np.array([1, 0], np.float32)}, weight=10)
+        0.0
+        >>> changes.add({"weight": np.array([0, 2], np.float32)}, weight=30)
+        0.0
+        >>> dict(changes.drain())
+        {'weight': array([0.25, 1.5 ])}
     """
 
     def __init__(

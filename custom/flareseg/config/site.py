@@ -70,7 +70,17 @@ class Scale(Settings):
 
 
 class Site(Settings):
-    """Where a site's data is and what its labels mean. The file never leaves the site."""
+    """Where a site's data is and what its labels mean. The file never leaves the site.
+
+    Example:
+        >>> site = Site(
+        ...     modality="CT",
+        ...     data={"root": "/data/livers", "images": "volume-*.nii.gz", "labels": "segmentation-*.nii.gz"},
+        ...     labels={"liver": [1, 2], "lesion": 2, "spleen": None},
+        ... )
+        >>> site.labels["lesion"], site.labels["spleen"]
+        ((2,), None)
+    """
 
     modality: Modality
     """What the images are."""
@@ -112,6 +122,15 @@ def load_site(path: Path) -> Site:
 
     Raises:
         SettingsError: naming the file, the key, what was expected and what was found.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> text = "{modality: MR, data: {root: images, datalist: datalist.json}, labels: {liver: 1}}"
+        >>> with TemporaryDirectory() as folder:
+        ...     path = Path(folder, "site.yaml")
+        ...     _ = path.write_text(text)
+        ...     load_site(path).data.root == path.parent.resolve() / "images"
+        True
     """
     site = load_settings(Site, path)
     folder = path.parent

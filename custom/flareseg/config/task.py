@@ -136,7 +136,13 @@ class LesionSize(Settings):
 
 
 class Task(Settings):
-    """What the federation learns and how."""
+    """What the federation learns and how.
+
+    Example:
+        >>> task = Task(name="liver", labels=["liver"], modalities={"CT": {"window": [-160, 240]}}, patch=[96, 96])
+        >>> task.spatial_dims, task.network.name, task.training.rounds
+        (2, 'unet', 25)
+    """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     """Name of the task."""
@@ -240,5 +246,14 @@ def load_task(path: Path) -> Task:
 
     Raises:
         SettingsError: naming the file, the key, what was expected and what was found.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> text = "{name: liver, labels: [liver], modalities: {CT: {window: [-160, 240]}}, patch: [96, 96]}"
+        >>> with TemporaryDirectory() as folder:
+        ...     path = Path(folder, "task.yaml")
+        ...     _ = path.write_text(text)
+        ...     load_task(path).labels
+        ('liver',)
     """
     return load_settings(Task, path)

@@ -25,6 +25,18 @@ class SiteData:
 
     Raises:
         DataError: the data cannot be used; the error names the file and the remedy.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from flareseg.config.site import load_site
+        >>> from flareseg.data.phantom import PhantomSite, write_site
+        >>> task = Task(name="liver", labels=["liver"], modalities={"CT": {"window": [-160, 240]}}, patch=[96, 96])
+        >>> with TemporaryDirectory() as folder:
+        ...     made = write_site(Path(folder), PhantomSite("ct", "CT", training=1, validation=1, testing=0), seed=0)
+        ...     data = SiteData(task, load_site(made / "site.yaml"), cache=Path(folder, "cache"))
+        ...     volume = data.volumes("training")[0]
+        ...     volume.image.shape == volume.label.shape
+        True
     """
 
     def __init__(self, task: Task, site: Site, cache: Path) -> None:

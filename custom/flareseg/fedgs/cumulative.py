@@ -36,6 +36,17 @@ class CumulativeUpdate:
     Raises:
         TypeError: for any other optimiser, subclasses of these included.
         ValueError: for the options ``amsgrad``, ``capturable``, ``differentiable``.
+
+    Example:
+        With η of 1 and 2, two steps of SGD with unit gradients move the weight by 2 · 0.1, and G counts 3 · 0.1.
+
+        >>> weight = torch.nn.Parameter(torch.tensor([1.0]))
+        >>> cumulative = CumulativeUpdate(SGD([weight], lr=0.1))
+        >>> for scale in (1.0, 2.0):
+        ...     weight.grad = torch.ones_like(weight)
+        ...     cumulative.step(scale)
+        >>> weight.data, cumulative.update(), cumulative.mean_scale
+        (tensor([0.8000]), [tensor([0.3000])], 1.5)
     """
 
     def __init__(self, optimizer: Optimizer) -> None:

@@ -25,6 +25,15 @@ def scale_factor(target: torch.Tensor | np.ndarray, *, log_base: float, threshol
 
     Raises:
         ValueError: when a value or the shape is out of range.
+
+    Example:
+        Of two slices one holds a polyp of 4 x 4 pixels, a 256th of its 64 x 64, the other a large one.
+
+        >>> target = torch.zeros(2, 1, 64, 64)
+        >>> target[0, :, 10:14, 10:14] = 1
+        >>> target[1, :, 10:50, 10:50] = 1
+        >>> round(scale_factor(target, log_base=100, threshold=150), 4)
+        1.8957
     """
     return combine(size_deltas(target, log_base=log_base, threshold=threshold))
 

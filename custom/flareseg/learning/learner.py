@@ -63,6 +63,33 @@ class Learner:
         data: the site's prepared volumes.
         name: the site's name; part of every seed.
         privacy: train with differential privacy, for which nothing may be foreseen: no draw follows from a seed then.
+
+    Example:
+        One round of two steps on a phantom, and the scores of the new weights.
+
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from flareseg.config.site import load_site
+        >>> from flareseg.data.phantom import PhantomSite, write_site
+        >>> from flareseg.networks import initial_state
+        >>> task = Task(
+        ...     name="liver",
+        ...     labels=["liver"],
+        ...     modalities={"CT": {"window": [-160, 240]}},
+        ...     spacing=[6, 6, None],
+        ...     patch=[32, 32],
+        ...     network={"channels": [8, 16, 32]},
+        ...     training={"steps": 2},
+        ... )
+        >>> with TemporaryDirectory() as folder:
+        ...     made = write_site(Path(folder), PhantomSite("ct", "CT", training=1, validation=1, testing=0), seed=0)
+        ...     learner = Learner(task, SiteData(task, load_site(made / "site.yaml"), Path(folder, "cache")), "ct")
+        ...     weights = initial_state(task)
+        ...     result = learner.train(weights, round_number=0)
+        ...     new = {name: value + result.update[name] for name, value in weights.items()}
+        ...     scores = learner.validate(new, "validation")
+        >>> result.steps, scores.dice["liver"].volumes
+        (2, 1)
     """
 
     def __init__(self, task: Task, data: SiteData, name: str, privacy: DifferentialPrivacy | None = None) -> None:

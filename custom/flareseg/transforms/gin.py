@@ -44,6 +44,18 @@ def gin(x: Tensor, kernels: Sequence[Tensor], shifts: Sequence[Tensor], alpha: T
     Raises:
         TypeError: when ``x`` is not of a floating-point type.
         ValueError: when shapes do not fit together.
+
+    Example:
+        One image under a single layer of 1x1 convolution, three quarters of it mixed in; the norm stays the same.
+
+        >>> x = torch.tensor([[[[1.0, 2.0], [2.0, 4.0]]]])
+        >>> kernel, shift = torch.full((1, 1, 1, 1, 1), -1.0), torch.ones(1, 1)
+        >>> y = gin(x, [kernel], [shift], alpha=torch.tensor([0.75]))
+        >>> y.squeeze()
+        tensor([[ 0.9449, -0.9449],
+                [-0.9449, -4.7245]])
+        >>> torch.allclose(x.norm(), y.norm())
+        True
     """
     _check(x, kernels, shifts, alpha)
     dtype = torch.promote_types(x.dtype, torch.float32)

@@ -45,6 +45,15 @@ class RandGIN(RandomizableTransform):
 
     Raises:
         ValueError: when a setting is out of range, or two do not go together.
+
+    Example:
+        >>> augment = RandGIN(prob=1.0).set_random_state(seed=0)
+        >>> batch = torch.rand(4, 1, 32, 32)
+        >>> augment.apply_batch(batch).shape
+        torch.Size([4, 1, 32, 32])
+        >>> image = torch.rand(1, 32, 32)
+        >>> torch.equal(augment(image), image)
+        False
     """
 
     backend = [TransformBackends.TORCH]  # noqa: RUF012 (MONAI's way to say what a transform works on)
@@ -179,6 +188,13 @@ class RandGINd(MapTransform, RandomizableTransform):
         keys: keys of the images, each of shape (C, H, W) or (C, D, H, W) with the same number of channels and axes.
         allow_missing_keys: whether a key may be missing.
         settings: those of :class:`RandGIN` by name. What they say of a batch has no effect on a single image.
+
+    Example:
+        >>> augment = RandGINd("image", prob=1.0).set_random_state(seed=0)
+        >>> case = {"image": torch.rand(1, 32, 32), "label": torch.zeros(1, 32, 32)}
+        >>> changed = augment(case)
+        >>> torch.equal(changed["image"], case["image"]), changed["label"] is case["label"]
+        (False, True)
     """
 
     backend = RandGIN.backend
