@@ -10,7 +10,7 @@ import torch
 from benchmarks.measure import DEFAULT_JOB
 from flareseg.config.task import Task
 from flareseg.job.folder import load_job
-from flareseg.learning.losses import MaskedLoss
+from flareseg.learning.losses.annotated import AnnotatedLoss
 from flareseg.networks import build_network
 
 
@@ -45,7 +45,7 @@ class Trainer:
         self.images, self.labels = batch(task, small=small)
         self.target = torch.from_numpy(self.labels)
         self.network = build_network(task).train()
-        self.loss = MaskedLoss(task.loss, range(len(task.labels)))
+        self.loss = AnnotatedLoss(task.loss, range(len(task.labels)))
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=task.optimizer.lr, weight_decay=task.optimizer.weight_decay
         )

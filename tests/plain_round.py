@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from flareseg.aggregation import ExactSum, ServerMomentum, aggregate, mean_scale
 from flareseg.config.task import Task
 from flareseg.learning.learner import TrainingResult
-from flareseg.networks.registry import State, build_network
+from flareseg.networks.state import State, build_network
 from flareseg.record.model_file import to_numpy, to_torch
 
 

@@ -17,7 +17,7 @@ TINY_TASK: dict[str, Any] = {
     "lesion": {"label": "lesion", "small_mm": 8},
     "network": {"channels": [4, 8]},
     "training": {"rounds": 2, "steps": 3, "batch_size": 2},
-    "gin": {},
+    "augmentation": [{"name": "gin"}],
     "fedgs": {"targets": {"lesion": {"log_base": 100, "threshold": 10}}},
 }
 """A small valid task.yaml: 2D, two labels and a lesion, two network levels."""

@@ -11,7 +11,7 @@ from flareseg.config.task import Task
 from flareseg.data.site_data import SiteData
 from flareseg.learning.learner import Learner
 from flareseg.networks import initial_state
-from flareseg.networks.registry import State
+from flareseg.networks.state import State
 from flareseg.record.run import RunRecord
 from plain_round import plain_round
 

@@ -17,7 +17,7 @@ import yaml
 
 from faults.proxy import StallingProxy
 from federation import tiny_changes
-from flareseg.networks.registry import State
+from flareseg.networks.state import State
 from flareseg.poc.run import resume
 from flareseg.processes import processes_of
 from flareseg.record.model_file import load_model
@@ -34,7 +34,7 @@ FOURTH = {"name": BEHIND_PROXY, "type": "client", "org": "hospital_d"}
 def settings(**changes: Any) -> list[str]:
     """The task that every fault interrupts: server momentum, batch norm kept at the sites, three kept models."""
     content = {
-        "network": {"channels": [8, 16, 32], "norm": "batch", "batch_norm": "local"},
+        "network": {"channels": [8, 16, 32], "norm": "local_batch"},
         "aggregation": {"server_momentum": 0.9, "wait_after_min": 60, **changes.pop("aggregation", {})},
     }
     training = tiny_changes(**{"rounds": ROUNDS, "steps": 40, **changes})

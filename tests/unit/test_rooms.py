@@ -18,7 +18,7 @@ FLOORS = [
     ("flareseg", "errors", "memory", "processes"),
     ("config", "files", "aggregation", "fedgs"),
     ("networks", "transforms", "data/faults", "data/phantom"),
-    ("data", "record"),
+    ("data", "record", "augmentations"),
     ("data/check", "data/prepare", "privacy"),
     ("learning", "job"),
     ("flare",),

@@ -1,4 +1,4 @@
-"""Settings of the two methods in ``task.yaml``: GIN (of FedGIN) and FedGS."""
+"""Settings of FedGS in ``task.yaml``."""
 
 from __future__ import annotations
 
@@ -6,34 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from flareseg.config.settings import Fraction, Positive, Settings
-
-
-class GIN(Settings):
-    """Global Intensity Non-linear augmentation (Ouyang et al. 2023; FedGIN, arXiv 2508.05137); null for none."""
-
-    probability: Fraction = 1.0
-    """Probability of each sample to be changed."""
-    kernels: Literal["per_sample", "per_batch", "per_volume"] = "per_sample"
-    """Draw kernels for each sample (Ouyang et al.), once for a batch (FedGIN's code) or for each volume (2.5D)."""
-    clean_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Share of each batch, rounded down, that stays as it is; not with kernels: per_volume."""
-    mixing: tuple[Fraction, Fraction] = (0.0, 1.0)
-    """Range of the share of the changed image in the result."""
-    kernel_sizes: Annotated[tuple[Literal[1, 3, 5], ...], Field(min_length=1)] = (1, 3)
-    """Sizes drawn from for each layer."""
-    hidden_channels: Annotated[int, Field(ge=1, le=16)] = 2
-    """Channels between the random layers."""
-    layers: Annotated[int, Field(ge=1, le=8)] = 4
-    """Number of random layers."""
-
-    @model_validator(mode="after")
-    def _together(self) -> GIN:
-        if self.mixing[0] > self.mixing[1]:
-            raise ValueError(f"mixing should rise, got {self.mixing[0]} and {self.mixing[1]}")
-        if self.clean_share and self.kernels == "per_volume":
-            raise ValueError("clean_share cannot be kept with kernels: per_volume (a volume's slices stay together)")
-        return self
+from flareseg.config.settings import Positive, Settings
 
 
 class SmallTarget(Settings):

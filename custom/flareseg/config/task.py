@@ -5,11 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from flareseg.config.methods import GIN, FedGS
+from flareseg.config.choices import (
+    LOSSES,
+    NETWORKS,
+    OPTIMIZERS,
+    AugmentationChoice,
+    LossChoice,
+    NetworkChoice,
+    OptimizerChoice,
+    default,
+)
+from flareseg.config.methods import FedGS
 from flareseg.config.settings import Fraction, Positive, Settings, load_settings
 
 Modality = Literal["CT", "MR", "RGB"]
@@ -31,51 +41,6 @@ class Intensity(Settings):
         if low >= high:
             raise ValueError(f"the first value should be less than the second, got {low} and {high}")
         return self
-
-
-class Network(Settings):
-    """A MONAI network, of a closed list."""
-
-    name: Literal["unet", "segresnet"] = "unet"
-    """MONAI's UNet with residual units, or SegResNet."""
-    channels: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=2)] = (16, 32, 64, 128)
-    """Channels of each level; each level halves the resolution."""
-    norm: Literal["batch", "instance"] = "instance"
-    """Normalisation of the unet; segresnet has group normalisation."""
-    batch_norm: Literal["averaged", "local"] = "averaged"
-    """With norm: batch, whether statistics and affine parameters are averaged or stay at the site (FedBN)."""
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Share of features dropped in training."""
-
-    @model_validator(mode="after")
-    def _has_batch_norm(self) -> Network:
-        if self.batch_norm == "local" and (self.name != "unet" or self.norm != "batch"):
-            raise ValueError(f"batch_norm: local needs a unet with norm: batch, got {self.name} with {self.norm}")
-        return self
-
-
-class Loss(Settings):
-    """Each label by itself (sigmoid), only labels that the site has annotated."""
-
-    name: Literal["dice", "dice_ce"] = "dice_ce"
-    """Soft Dice over the batch, alone or with binary cross-entropy."""
-    ce_weight: Annotated[float, Field(ge=0)] = 1.0
-    """Weight of the cross-entropy beside the Dice loss."""
-
-
-class Optimizer(Settings):
-    """The local optimiser, fresh in each round."""
-
-    name: Literal["adamw", "adam", "sgd"] = "adamw"
-    """PyTorch's optimiser of that name."""
-    lr: Positive = 1e-3
-    """Step size of the first round."""
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-5
-    """Decoupled for adamw, else part of the gradient."""
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    """Momentum of sgd."""
-    schedule: Literal["constant", "cosine"] = "cosine"
-    """How the step size falls over the rounds."""
 
 
 class Training(Settings):
@@ -158,22 +123,31 @@ class Task(Settings):
     """Voxels of a training sample: two numbers train on axial slices, three on volumes."""
     lesion: LesionSize | None = None
     """The label scored by size; null for none."""
-    network: Network = Network()
+    network: NetworkChoice = Field(default_factory=default(NETWORKS))
     """The network."""
-    loss: Loss = Loss()
-    """The loss."""
-    optimizer: Optimizer = Optimizer()
-    """The optimiser."""
+    loss: LossChoice = Field(default_factory=default(LOSSES))
+    """The loss: each label by itself, only labels that the site has annotated."""
+    optimizer: OptimizerChoice = Field(default_factory=default(OPTIMIZERS))
+    """The local optimiser, fresh in each round."""
     training: Training = Training()
     """Rounds and local work."""
-    gin: GIN | None = None
-    """GIN augmentation; null for none."""
+    augmentation: tuple[AugmentationChoice, ...] = ()
+    """Random changes of each training batch, in this order; [] for none."""
     fedgs: FedGS | None = None
     """FedGS; null for none, which is step-weighted FedAvg."""
     aggregation: Aggregation = Aggregation()
     """The server."""
     local_parameters: tuple[str, ...] = ()
     """Patterns (*, ?) of names in the network's state that never leave a site; each site keeps its own values."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _old_spelling(cls, content: Any) -> Any:
+        if isinstance(content, dict) and "gin" in content:
+            raise ValueError(
+                "gin: is now an entry of a list: augmentation: [{name: gin, ...}], and null is augmentation: []"
+            )
+        return content
 
     @field_validator("labels")
     @classmethod
@@ -193,14 +167,12 @@ class Task(Settings):
         bound = "largest_mm2" if len(self.patch) == 3 else "largest_mm3"
         if self.fedgs and any(getattr(target, bound) is not None for target in self.fedgs.targets.values()):
             raise ValueError(f"{bound} does not fit a patch of {len(self.patch)} dimensions")
-        if self.network.name == "segresnet" and self.network.channels[0] % 8:
-            raise ValueError(
-                f"segresnet should have a multiple of 8 as its first channels, got {self.network.channels[0]}"
-            )
         self._check_pixels()
-        factor = 2 ** (len(self.network.channels) - 1)
-        if any(size % factor for size in self.patch):
-            raise ValueError(f"patch should be a multiple of {factor} for {len(self.network.channels)} network levels")
+        if self.spatial_dims not in self.network.spatial_dims:
+            numbers = {2: "two numbers (slices)", 3: "three numbers (volumes)"}[self.network.spatial_dims[0]]
+            raise ValueError(f"patch should be {numbers} for the network {self.network.name}")
+        if any(size % self.network.divisor for size in self.patch):
+            raise ValueError(f"patch should be a multiple of {self.network.divisor} for this network")
         return self
 
     def _check_pixels(self) -> None:

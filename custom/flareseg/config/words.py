@@ -1,27 +1,27 @@
-"""The task's methods in plain words."""
+"""A task in English, derived from its settings: the one source for the review of a job and the report of a run."""
 
 from __future__ import annotations
 
 from flareseg.config.methods import SmallTarget
-from flareseg.config.task import Task
+from flareseg.config.task import Intensity, Task
 
 
-def gin_in_words(task: Task) -> str:
-    """Say how GIN is set."""
-    gin = task.gin
-    if gin is None:
-        return "Off: images are trained on as they are."
-    low, high = gin.mixing
-    drawn = {"per_sample": "for each sample", "per_batch": "once for a batch", "per_volume": "for each volume"}
-    clean = f" {gin.clean_share:.0%} of each batch stays clean." if gin.clean_share else ""
-    return (
-        f"On: each sample is changed with probability {gin.probability:g}; random kernels drawn {drawn[gin.kernels]}, "
-        f"{gin.layers} layers of {gin.hidden_channels} channels, kernel sizes {_listing(gin.kernel_sizes)}, "
-        f"mixing share between {low:g} and {high:g}.{clean}"
-    )
+def describe_network(task: Task) -> str:
+    """Name the network with its settings."""
+    return f"{task.network.describe()}, {task.spatial_dims}D."
 
 
-def fedgs_in_words(task: Task) -> str:
+def describe_optimisation(task: Task) -> str:
+    """Name the loss and the optimiser with their settings."""
+    return f"Loss {task.loss.describe()}; optimiser {task.optimizer.describe()}."
+
+
+def describe_augmentation(task: Task) -> str:
+    """List the augmentations with their settings."""
+    return "; then ".join(item.describe() for item in task.augmentation) or "None: images are trained on as they are."
+
+
+def describe_fedgs(task: Task) -> str:
     """Say how FedGS is set."""
     fedgs = task.fedgs
     if fedgs is None:
@@ -45,34 +45,51 @@ def _bound(target: SmallTarget) -> str:
     return f"{small}{part}, logarithm to base {target.log_base:g}"
 
 
-def training_in_words(task: Task) -> str:
+def describe_training(task: Task) -> str:
     """Say what a site does in a round."""
-    training, optimizer = task.training, task.optimizer
-    size = " × ".join(map(str, task.patch))
+    training = task.training
+    unit = "pixels" if "RGB" in task.modalities else "voxels"
     return (
-        f"{training.rounds} rounds of {training.steps} steps at every site, {training.batch_size} samples of {size} "
-        f"voxels in a batch; {optimizer.name} at {optimizer.lr:g}, {optimizer.schedule} schedule."
+        f"{training.rounds} rounds of {training.steps} steps at every site, {training.batch_size} samples of "
+        f"{_sizes(task.patch)} {unit} in a batch, {training.foreground:.0%} of them around a label."
     )
 
 
-def network_in_words(task: Task) -> str:
-    """Name the network and the loss."""
-    network = task.network
+def describe_validation(task: Task) -> str:
+    """Say when a site scores."""
+    every = task.training.validate_every
     return (
-        f"{network.name}, channels {_listing(network.channels)}, {network.norm} norm, {task.spatial_dims}D; "
-        f"loss {task.loss.name}."
+        f"The validation cases are scored in {'every round' if every == 1 else f'each {every}th round and the last'}, "
+        "the test cases once at the end."
     )
 
 
-def aggregation_in_words(task: Task, min_clients: int) -> str:
+def describe_images(task: Task) -> list[str]:
+    """Say how the images of each modality become input."""
+    points = [f"{name} images: {_clipped(item)}, then [0, 1]." for name, item in task.modalities.items()]
+    if "RGB" in task.modalities:
+        size = "kept at their own size" if task.resize is None else f"resized to {_sizes(task.resize)} pixels"
+        return [*points, f"Frames {size}."]
+    spacing = ", ".join("own" if value is None else f"{value:g}" for value in task.spacing)
+    return [*points, f"Resampled to a spacing of {spacing} mm (R, A, S)."]
+
+
+def describe_aggregation(task: Task, min_clients: int) -> str:
     """Say how the server adds up."""
-    momentum = task.aggregation.server_momentum
+    settings = task.aggregation
+    limit = f"after {settings.round_timeout} s in any case" if settings.round_timeout else "with no other time limit"
+    momentum = settings.server_momentum
     return (
         f"At least {min_clients} accepted sites in a round, weighted by their steps; then up to "
-        f"{task.aggregation.wait_after_min} s for the others; "
+        f"{settings.wait_after_min} s for the others, {limit}; "
         f"{f'server momentum {momentum:g}' if momentum else 'no server momentum'}."
     )
 
 
-def _listing(values: tuple[int, ...]) -> str:
-    return ", ".join(map(str, values))
+def _clipped(item: Intensity) -> str:
+    low, high = item.window or item.percentiles or (0.0, 0.0)
+    return f"clipped to {low:g} to {high:g}" + ("" if item.window else " percentiles of each image")
+
+
+def _sizes(values: tuple[int, ...]) -> str:
+    return " × ".join(map(str, values))

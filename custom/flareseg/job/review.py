@@ -8,7 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from flareseg.config.settings import load_settings
-from flareseg.config.task import Intensity, Task
+from flareseg.config.task import Task
+from flareseg.config.words import (
+    describe_aggregation,
+    describe_augmentation,
+    describe_fedgs,
+    describe_images,
+    describe_network,
+    describe_optimisation,
+    describe_training,
+    describe_validation,
+)
 from flareseg.job.allow_list import CLASS_ALLOW_LIST
 from flareseg.job.manifest import job_manifest, manifest_digest
 from flareseg.networks import build_network, local_names
@@ -62,43 +72,29 @@ def _section(title: str, points: list[str]) -> list[str]:
 
 
 def _training(task: Task) -> list[str]:
-    network = task.network
     kind = "axial slices" if task.spatial_dims == 2 else "volumes"
-    optimizer = task.optimizer
-    points = [
+    return [
         f"Task `{task.name}`: segmentation of {', '.join(task.labels)} on {kind}.",
-        f"Network {network.name} with {_sizes(network.channels)} channels, {network.norm} normalisation, "
-        f"{_shared(task):,} numbers shared. Its initial weights come from seed {task.training.seed}.",
-        f"Loss {task.loss.name}; optimiser {optimizer.name}, learning rate {optimizer.lr:g} ({optimizer.schedule}).",
+        f"Network {describe_network(task)} {_shared(task):,} numbers are shared; their initial values come from seed "
+        f"{task.training.seed}.",
+        describe_optimisation(task),
+        f"Augmentation: {describe_augmentation(task)}",
+        f"FedGS: {describe_fedgs(task)}",
     ]
-    if task.gin is not None:
-        points.append(f"GIN augmentation of the intensities, probability {task.gin.probability:g}.")
-    if task.fedgs is not None:
-        scaled = ", ".join(task.fedgs.targets) or f"constant {task.fedgs.constant:g}"
-        points.append(f"FedGS scales the site's steps ({scaled}) by {_sizes(task.fedgs.scale_range, ' to ')}.")
-    return points
 
 
 def _data(task: Task) -> list[str]:
-    points = [f"{name} images: {_intensity(item)}, then [0, 1]." for name, item in task.modalities.items()]
-    spacing = ", ".join("own" if value is None else f"{value:g}" for value in task.spacing)
     return [
-        *points,
-        f"Resampled to a spacing of {spacing} mm (R, A, S); samples of {_sizes(task.patch)} voxels.",
+        *describe_images(task),
         "Which images these are, the site says itself in its local/site.yaml; the job cannot name a file.",
     ]
 
 
 def _duration(task: Task, meta: Mapping[str, Any]) -> list[str]:
-    training = task.training
-    limit = task.aggregation.round_timeout
     return [
-        f"{training.rounds} rounds of {training.steps} steps with {training.batch_size} samples each, at each site.",
-        f"A round needs {meta['min_clients']} sites, then waits {task.aggregation.wait_after_min} s for the others"
-        + (f"; it ends after {limit} s in any case." if limit else "; it has no other time limit."),
-        f"The validation cases are scored every {training.validate_every} rounds, the test cases once at the end."
-        if training.validate_every > 1
-        else "The validation cases are scored in every round, the test cases once at the end.",
+        describe_training(task),
+        describe_aggregation(task, meta["min_clients"]),
+        describe_validation(task),
     ]
 
 
@@ -176,12 +172,3 @@ def _shared(task: Task) -> int:
     network = build_network(task)
     own = local_names(network, task)
     return sum(value.numel() for name, value in network.state_dict().items() if name not in own)
-
-
-def _intensity(item: Intensity) -> str:
-    low, high = item.window or item.percentiles or (0.0, 0.0)
-    return f"clipped to {low:g} to {high:g}" + ("" if item.window else " percentiles of each image")
-
-
-def _sizes(values: tuple[float, ...], between: str = " x ") -> str:
-    return between.join(f"{value:g}" for value in values)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from flareseg.config.choices import Augment
 from flareseg.config.task import Task
 from flareseg.data.cache import Volume
 from flareseg.data.datalist import SplitName
@@ -19,14 +21,13 @@ from flareseg.data.site_data import SiteData
 from flareseg.errors import ErrorCode, FlaresegError
 from flareseg.fedgs import CumulativeUpdate
 from flareseg.learning.gradient_scale import GradientScale
-from flareseg.learning.losses import MaskedLoss, VolumeLoss
+from flareseg.learning.losses.annotated import AnnotatedLoss, AnnotatedLossOfVolume
 from flareseg.learning.metrics import Score, Scores, dice_by_size, dice_per_label
 from flareseg.learning.predict import Stopped, predict_parts
 from flareseg.learning.seeding import generator
-from flareseg.networks.registry import State, build_network, local_names
+from flareseg.networks.state import State, build_network, local_names
 from flareseg.privacy.dp_sgd import PoissonSampler, PrivateGradients
 from flareseg.privacy.scopes import DifferentialPrivacy
-from flareseg.transforms import RandGIN
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +112,7 @@ class Learner:
         self.network = build_network(task).to(self.device)
         self.local: State = {}  # this site's own values of what never leaves it; empty until it has trained
         self._local_names = local_names(self.network, task)
-        self.loss = MaskedLoss(task.loss, data.annotated)
+        self.loss = AnnotatedLoss(task.loss, data.annotated)
         self.scale = GradientScale(task)
         # bfloat16 keeps float32's range: the small gradients of small lesions do not vanish as in float16.
         half = self.device.type == "cuda" and torch.cuda.is_bf16_supported()
@@ -141,7 +142,7 @@ class Learner:
         self.network.train()
         torch.manual_seed(int(self._generator(round_number, "network").integers(2**31)))
         sampling = self._generator(round_number, "sampling")
-        gin = self._gin(round_number)
+        augmentations = self._augmentations(round_number)
         optimizer = self._optimizer(round_number)
         patches = PatchSampler(self.data.volumes("training"), self.task.patch, settings.foreground, self.data.annotated)
         sampler: PatchSampler | PoissonSampler = patches
@@ -160,8 +161,8 @@ class Learner:
             waiting += time.perf_counter() - asked
             x = torch.from_numpy(batch.images).to(self.device)
             target = torch.from_numpy(batch.labels).to(self.device)
-            if gin is not None and len(x):
-                x = gin.apply_batch(x, volumes=batch.volumes)
+            for augment in augmentations if len(x) else ():
+                x, target = augment(x, target, batch.volumes)
             optimizer.zero_grad(set_to_none=True)
             if private is not None:
                 with self._autocast:
@@ -172,7 +173,7 @@ class Learner:
                 loss = self.loss(logits, target)
                 loss.backward()
                 losses.append(loss.detach())
-            scale = self.scale(batch.labels, batch.spacing, self.data.annotated)
+            scale = self.scale(target.cpu().numpy(), batch.spacing, self.data.annotated)
             cumulative.step(scale=scale)
             scales.append(scale)
         mean_loss = float(torch.stack(losses).mean()) if losses else None
@@ -246,21 +247,25 @@ class Learner:
         """
         annotated = self.data.annotated
         prediction = torch.zeros((len(annotated), *volume.label.shape[1:]), dtype=torch.bool)
-        loss = VolumeLoss(self.loss)
+        loss = AnnotatedLossOfVolume(self.loss)
         with self._autocast:
             for part, logits in predict_parts(self.network, volume.image, self.task, should_stop):
                 loss.add(logits, torch.from_numpy(np.array(volume.label[..., part], order="C")))
                 prediction[..., part] = logits[annotated] > 0
         return prediction, loss.value()
 
-    def _gin(self, round_number: int) -> RandGIN | None:
-        settings = self.task.gin
-        if settings is None:
-            return None
-        gin = RandGIN.of(settings)
-        if self.privacy is not None:
-            return gin.set_random_state(state=np.random.RandomState(np.random.MT19937()))
-        return gin.set_random_state(seed=int(self._generator(round_number, "gin").integers(2**32)))
+    def _augmentations(self, round_number: int) -> list[Augment]:
+        """Those of the task, each with a stream of its own that does not depend on the others."""
+        built = []
+        names: Counter[str] = Counter()
+        for settings in self.task.augmentation:
+            names[settings.name] += 1
+            purpose = settings.name if names[settings.name] == 1 else f"{settings.name} {names[settings.name]}"
+            state = np.random.RandomState(np.random.MT19937())
+            if self.privacy is None:
+                state = np.random.RandomState(int(self._generator(round_number, purpose).integers(2**32)))
+            built.append(settings.build(state))
+        return built
 
     def _generator(self, round_number: int, purpose: str) -> np.random.Generator:
         """A stream that a rerun finds again; under differential privacy one that nobody does."""
@@ -273,8 +278,4 @@ class Learner:
         lr = settings.lr
         if settings.schedule == "cosine":
             lr *= 0.5 * (1 + math.cos(math.pi * round_number / self.task.training.rounds))
-        parameters = self.network.parameters()
-        if settings.name == "sgd":
-            return torch.optim.SGD(parameters, lr=lr, momentum=settings.momentum, weight_decay=settings.weight_decay)
-        kind = torch.optim.AdamW if settings.name == "adamw" else torch.optim.Adam
-        return kind(parameters, lr=lr, weight_decay=settings.weight_decay)
+        return settings.build(self.network.parameters(), lr)

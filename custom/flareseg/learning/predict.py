@@ -62,7 +62,7 @@ def predict_parts(
         for part in parts:
             yield part, volume[..., part].float()
         return
-    widths = _divisible(image.shape[1:3], 2 ** (len(task.network.channels) - 1))
+    widths = _divisible(image.shape[1:3], task.network.divisor)
     for part in parts:
         if should_stop():
             raise Stopped

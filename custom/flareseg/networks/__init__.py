@@ -1,8 +1,21 @@
-"""Networks that a task may name, and which of their parameters stay at a site.
+"""Networks that a task may name, one module each, and which of their parameters stay at a site.
 
-Imports settings only.
+Imports settings only; a network's module loads PyTorch when it is built. ``nets`` holds those that MONAI has not.
 """
 
-from flareseg.networks.registry import build_network, initial_state, local_names
+from __future__ import annotations
 
-__all__ = ["build_network", "initial_state", "local_names"]
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flareseg.networks.state import State, build_network, initial_state, local_names
+
+__all__ = ["State", "build_network", "initial_state", "local_names"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        from flareseg.networks import state
+
+        return getattr(state, name)
+    raise AttributeError(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from flareseg.networks.registry import State
+from flareseg.networks.state import State
 
 
 def clip_update(update: State, max_norm: float) -> tuple[State, float]:

@@ -77,12 +77,22 @@ class DifferentialPrivacy(Scope):
         refused = []
         if task.fedgs is not None and task.fedgs.targets:
             refused.append("fedgs.targets: η depends on the patients of the batch (null or constant)")
-        if task.network.name == "unet" and task.network.norm == "batch":
-            refused.append("network.norm: batch mixes patients and sends their statistics (instance)")
-        if task.network.dropout:
-            refused.append("network.dropout: its masks come from a seed of 32 bits (0)")
-        if task.gin is not None and task.gin.clean_share:
-            refused.append("gin.clean_share: who stays clean depends on who else is in the batch (0)")
+        if task.network.mixes_samples:
+            refused.append(
+                f"network: {task.network.describe()} mixes patients and sends their statistics (one without batch "
+                "statistics, such as unet with norm: instance)"
+            )
+        if task.network.stochastic:
+            refused.append(
+                f"network: {task.network.describe()} draws in training from a seed of 32 bits (one without dropout)"
+            )
+        if not task.loss.per_sample:
+            refused.append(f"loss: {task.loss.describe()} gives no gradient of each patient by itself (dice_ce)")
+        refused += [
+            f"augmentation: {item.describe()}: what happens to a patient depends on who else is in the batch"
+            for item in task.augmentation
+            if item.mixes_samples
+        ]
         return refused
 
 
@@ -98,8 +108,11 @@ class Encrypted(Scope):
             refused.append("aggregation.server_momentum: the server holds no plain update (0)")
         if task.fedgs is not None and task.fedgs.normalize != "none":
             refused.append("fedgs.normalize: the server holds no plain update (none)")
-        if task.network.name == "unet" and task.network.norm == "batch":
-            refused.append("network.norm: batch has counters, which CKKS does not keep exact (instance)")
+        if task.network.mixes_samples:
+            refused.append(
+                f"network: {task.network.describe()} has counters of its batch statistics, which CKKS does not keep "
+                "exact (one without batch statistics, such as unet with norm: instance)"
+            )
         return refused
 
 

@@ -12,7 +12,7 @@ import torch
 
 from flareseg.errors import ErrorCode, FlaresegError
 from flareseg.files import replacing
-from flareseg.networks.registry import State
+from flareseg.networks.state import State
 
 
 def to_numpy(state: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:

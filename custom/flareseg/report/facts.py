@@ -8,11 +8,12 @@ from statistics import median
 
 from flareseg.config.task import Task
 from flareseg.config.words import (
-    aggregation_in_words,
-    fedgs_in_words,
-    gin_in_words,
-    network_in_words,
-    training_in_words,
+    describe_aggregation,
+    describe_augmentation,
+    describe_fedgs,
+    describe_network,
+    describe_optimisation,
+    describe_training,
 )
 from flareseg.record.messages import ScoresMessage
 from flareseg.record.run import RoundRecord, RunRecord
@@ -87,11 +88,12 @@ def report_facts(record: RunRecord) -> ReportFacts:
         versions=record.versions,
         task_digest=record.task_digest,
         settings={
-            "GIN": gin_in_words(task),
-            "FedGS": fedgs_in_words(task),
-            "Training": training_in_words(task),
-            "Network": network_in_words(task),
-            "Aggregation": aggregation_in_words(task, record.min_clients),
+            "Augmentation": describe_augmentation(task),
+            "FedGS": describe_fedgs(task),
+            "Training": describe_training(task),
+            "Network": describe_network(task),
+            "Optimisation": describe_optimisation(task),
+            "Aggregation": describe_aggregation(task, record.min_clients),
             "Privacy": privacy_in_words(record.rounds),
         },
         task=record.task,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flareseg.config.methods import GIN
+from flareseg.augmentations.gin import GIN
 from flareseg.config.site import Site
 from flareseg.config.task import Task
 from flareseg.report.overlays import LABEL_COLORS, slice_png
@@ -45,17 +45,18 @@ def write_site_report(task: Task, site: Site, model: Path, folder: Path, *, case
     volumes = segment(task, site, model, chosen)
     labels = [label for label in task.labels if site.labels[label] is not None]
     gin = []
-    if task.gin is not None:
+    settings = next((item for item in task.augmentation if isinstance(item, GIN)), None)
+    if settings is not None:
         for item in volumes[:2]:
             number = item.slices[len(item.slices) // 2]
-            samples = gin_samples(item, task.gin, task, name, _GIN_SAMPLES)
+            samples = gin_samples(item, settings, task, name, _GIN_SAMPLES)
             gin.append(
                 {
                     "case": item.name,
                     "slice": number,
                     "original": slice_png(item.image[..., number], item.spacing),
                     "samples": [
-                        slice_png(sample, item.spacing, window=_grey_range(sample, task.gin)) for sample in samples
+                        slice_png(sample, item.spacing, window=_grey_range(sample, settings)) for sample in samples
                     ],
                 }
             )

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from flareseg.config.methods import GIN
+from flareseg.augmentations.gin import GIN
 from flareseg.config.site import Site
 from flareseg.config.task import Task
 from flareseg.data.cache import Cache, Volume
@@ -19,10 +19,9 @@ from flareseg.errors import DataError, ErrorCode, FlaresegError
 from flareseg.learning.metrics import dice_per_label
 from flareseg.learning.predict import predict_logits
 from flareseg.learning.seeding import generator
-from flareseg.networks.registry import build_network, local_names
+from flareseg.networks.state import build_network, local_names
 from flareseg.record.model_file import load_model
 from flareseg.report.overlays import informative_slices
-from flareseg.transforms import RandGIN
 
 
 @dataclass(frozen=True)
@@ -135,8 +134,9 @@ def gin_samples(item: Segmented, settings: GIN, task: Task, site: str, count: in
         image, inside = item.image[..., low : low + task.patch[2]], number - low
     else:
         image, inside = item.image[..., number], None
-    gin = RandGIN.of(settings.model_copy(update={"probability": 1.0, "clean_share": 0.0}))
-    gin.set_random_state(seed=int(generator(task.training.seed, site, 0, "gin samples").integers(2**32)))
-    x = torch.from_numpy(np.ascontiguousarray(image))[None]
-    samples = [gin.apply_batch(x)[0].numpy() for _ in range(count)]
+    seed = int(generator(task.training.seed, site, 0, "gin samples").integers(2**32))
+    always = settings.model_copy(update={"probability": 1.0, "clean_share": 0.0})
+    gin = always.build(np.random.RandomState(seed))
+    x, no_labels = torch.from_numpy(np.ascontiguousarray(image))[None], torch.zeros(0)
+    samples = [gin(x, no_labels, np.zeros(1, dtype=int))[0][0].numpy() for _ in range(count)]
     return samples if inside is None else [sample[..., inside] for sample in samples]

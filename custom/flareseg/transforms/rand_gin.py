@@ -15,7 +15,6 @@ from monai.utils import convert_to_dst_type, convert_to_tensor
 from monai.utils.enums import TransformBackends
 from torch import Tensor
 
-from flareseg.config.methods import GIN
 from flareseg.transforms.gin import gin
 
 MODES = ("per_sample", "per_batch", "per_volume")
@@ -95,19 +94,6 @@ class RandGIN(RandomizableTransform):
         self._kernels: list[Tensor] = []
         self._shifts: list[Tensor] = []
         self._mix = torch.zeros(0)
-
-    @classmethod
-    def of(cls, settings: GIN) -> RandGIN:
-        """The transform that ``gin`` of a ``task.yaml`` asks for."""
-        return cls(
-            prob=settings.probability,
-            mode=settings.kernels,
-            alpha=settings.mixing,
-            kernel_sizes=settings.kernel_sizes,
-            hidden_channels=settings.hidden_channels,
-            layers=settings.layers,
-            clean_share=settings.clean_share,
-        )
 
     def randomize(self, data: Sequence[int]) -> None:
         r"""Draw for a batch. How many numbers are drawn does not depend on which samples are chosen.

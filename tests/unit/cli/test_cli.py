@@ -46,7 +46,7 @@ def test_wrong_input_is_one_message_and_exit_code_2(tmp_path: Path, arguments: l
 def test_settings_lists_every_key_with_a_meaning(tmp_path: Path) -> None:
     done = flareseg("settings", "task", cwd=tmp_path)
     assert done.returncode == 0
-    for key in ("fedgs.targets.<name>.threshold", "training.steps", "gin.mixing"):
+    for key in ("fedgs.targets.<name>.threshold", "training.steps", "augmentation[].mixing"):
         assert key in done.stdout
 
 

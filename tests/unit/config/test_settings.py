@@ -11,6 +11,7 @@ from flareseg.config.settings import load_settings, read_json, set_key
 from flareseg.config.site import Site, check_site_fits, load_site
 from flareseg.config.task import Task, load_task
 from flareseg.errors import SettingsError
+from flareseg.networks.unet import UNet
 
 JOBS = sorted((Path(__file__).parents[3] / "jobs").glob("*/app/config/task.yaml"))
 
@@ -33,19 +34,28 @@ def test_tasks_of_the_jobs_are_valid(path: Path) -> None:
         ({"patch": [17, 16]}, ["multiple of 2"]),
         ({"labels": ["liver", "liver"]}, ["labels should be distinct"]),
         ({"labels": None}, ["labels"]),
-        ({"network": {"name": "monai.networks.nets.UNet"}}, ["network.name", "'unet'"]),
+        ({"network": {"name": "monai.networks.nets.UNet"}}, ["network", "there are unet, segresnet"]),
         ({"modalities": {"CT": {"window": [1, 0]}}}, ["modalities.CT", "less than the second"]),
         ({"modalities": {"CT": {}}}, ["either window or percentiles"]),
         ({"fedgs": {"targets": {"tumour": {}}}}, ["tumour"]),
-        ({"gin": {"mixing": [0.9, 0.1]}}, ["gin", "mixing should rise"]),
-        ({"gin": {"clean_share": 0.25, "kernels": "per_volume"}}, ["gin", "clean_share cannot be kept"]),
+        ({"augmentation": [{"name": "gin", "mixing": [0.9, 0.1]}]}, ["augmentation.0", "mixing should rise"]),
+        (
+            {"augmentation": [{"name": "gin", "clean_share": 0.25, "kernels": "per_volume"}]},
+            ["augmentation.0", "clean_share cannot be kept"],
+        ),
         ({"training": {"rounds": 0}}, ["training.rounds", "0"]),
         ({"fedgs": {"constant": 1.3, "normalize": "mean"}}, ["would undo a constant"]),
-        ({"network": {"batch_norm": "local", "channels": [4, 8]}}, ["network", "needs a unet with norm: batch"]),
-        (
-            {"network": {"name": "segresnet", "batch_norm": "local", "norm": "batch", "channels": [8, 16]}},
-            ["batch_norm: local", "segresnet"],
-        ),
+        ({"network": {"norm": "batch", "batch_norm": "local"}}, ["network", "local_batch (stays at each site)"]),
+        ({"gin": {"probability": 1.0}}, ["augmentation: [{name: gin, ...}]"]),
+        ({"augmentation": [{}]}, ["augmentation.0", "should have a name, one of gin"]),
+        ({"augmentation": {"name": "gin"}}, ["augmentation"]),
+        ({"network": 3}, ["network", "should be the name of a network, or a mapping"]),
+        ({"network": {"name": "segresnet", "norm": "batch"}}, ["network", "segresnet has no norm; it has channels"]),
+        ({"network": {"name": "segresnet", "channels": [8, 24]}}, ["network.channels", "twice the one before: 8, 16"]),
+        ({"network": {"name": "segresnet", "channels": [4, 8]}}, ["network.channels", "multiple of 8"]),
+        ({"loss": {"name": "dice", "ce_weight": 1.0}}, ["loss", "dice has no ce_weight; it has no settings"]),
+        ({"optimizer": {"name": "adamw", "momentum": 0.9}}, ["optimizer", "adamw has no momentum"]),
+        ({"optimizer": {"lr": 0}}, ["optimizer.lr", "greater than 0"]),
     ],
 )
 def test_a_wrong_task_is_refused_with_file_and_key(
@@ -174,18 +184,18 @@ def test_every_setting_has_a_meaning() -> None:
 def test_the_digest_follows_settings_not_writing(tmp_path: Path, task_content: dict[str, Any]) -> None:
     one = load_task(write(tmp_path / "a.yaml", task_content))
     other = load_task(write(tmp_path / "b.yaml", dict(reversed(task_content.items()))))
-    changed = load_task(write(tmp_path / "c.yaml", task_content | {"gin": None}))
+    changed = load_task(write(tmp_path / "c.yaml", task_content | {"augmentation": []}))
     assert one.digest() == other.digest() != changed.digest()
 
 
 def test_set_key_reaches_into_the_task(tmp_path: Path, task_content: dict[str, Any]) -> None:
-    for change in ("training.steps=7", "gin=null", "network.channels=[4, 8, 16]"):
+    for change in ("training.steps=7", "augmentation=[]", "network.channels=[4, 8, 16]"):
         set_key(task_content, change)
     task = load_settings(Task, tmp_path / "task.yaml", task_content)
-    assert (task.training.steps, task.gin, task.network.channels) == (7, None, (4, 8, 16))
+    assert (task.training.steps, task.augmentation, task.network) == (7, (), UNet(channels=(4, 8, 16)))
 
 
-@pytest.mark.parametrize("change", ["training.steps", "=3", "name.deeper=1", "gin=[1"])
+@pytest.mark.parametrize("change", ["training.steps", "=3", "name.deeper=1", "augmentation=[1"])
 def test_a_change_that_cannot_be_made(task_content: dict[str, Any], change: str) -> None:
     with pytest.raises(SettingsError, match="--set"):
         set_key(task_content, change)

@@ -22,9 +22,9 @@ def test_arms_differ_only_in_gin_and_fedgs(name: str) -> None:
     base_meta, base = load_job(JOBS / ARMS[-1])
     assert meta | {"name": ""} == base_meta | {"name": ""}
     assert meta["name"] == name
-    same = {"gin": None, "fedgs": None}
+    same = {"augmentation": (), "fedgs": None}
     assert task.model_copy(update=same) == base.model_copy(update=same)
-    assert (task.gin is not None, task.fedgs is not None) == ("fedgin" in name, "fedgs" in name)
+    assert (bool(task.augmentation), task.fedgs is not None) == ("fedgin" in name, "fedgs" in name)
 
 
 @pytest.mark.parametrize("name", ["liver-ct-mr", "liver-3d", "polyps"])

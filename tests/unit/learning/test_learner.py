@@ -1,19 +1,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from flareseg.augmentations.gin import GIN
+from flareseg.config.choices import Loss
 from flareseg.config.site import load_site
-from flareseg.config.task import Loss, Task
+from flareseg.config.task import Task
 from flareseg.data.site_data import SiteData
 from flareseg.errors import ErrorCode, FlaresegError
 from flareseg.learning.gradient_scale import GradientScale
 from flareseg.learning.learner import Learner, Stopped
-from flareseg.learning.losses import MaskedLoss, VolumeLoss
+from flareseg.learning.losses.annotated import AnnotatedLoss, AnnotatedLossOfVolume
+from flareseg.learning.losses.dice import Dice, DiceCE
 from flareseg.learning.predict import predict_logits
 from flareseg.networks import build_network, initial_state
 from flareseg.transforms import RandGIN
@@ -104,11 +107,11 @@ def test_gin_of_the_task_reaches_the_batches(
 
     monkeypatch.setattr(RandGIN, "apply_batch", watched)
     training = {**task_content["training"], "batch_size": 8}
-    task = Task.model_validate(task_content | {"gin": gin, "training": training})
+    task = Task.model_validate(task_content | {"augmentation": [{"name": "gin", **gin}], "training": training})
     learner(task, site_file).train(initial_state(task), 0)
     assert len(used) == 3
-    expected = task.gin
-    assert expected is not None
+    (expected,) = task.augmentation
+    assert isinstance(expected, GIN)
     for transform, volumes, clean, mix in used:
         assert (transform.prob, transform.mode) == (expected.probability, expected.kernels)
         assert (transform.alpha, transform.kernel_sizes) == (expected.mixing, expected.kernel_sizes)
@@ -133,7 +136,7 @@ def test_training_stops_within_one_batch(task: Task, site_file: Path) -> None:
 
 def test_learning_helps(task_content: dict[str, Any], site_file: Path) -> None:
     settings = {"steps": 60, "batch_size": 4}
-    task = Task.model_validate(task_content | {"gin": None, "training": settings, "optimizer": {"lr": 0.01}})
+    task = Task.model_validate(task_content | {"augmentation": [], "training": settings, "optimizer": {"lr": 0.01}})
     one = learner(task, site_file)
     state = initial_state(task)
     before = one.validate(state, "testing")
@@ -185,12 +188,12 @@ def test_three_dimensional_validation_stops_between_windows(task_content: dict[s
     assert len(asked) == 2
 
 
-@pytest.mark.parametrize("name", ["dice", "dice_ce"])
-def test_the_loss_of_parts_is_the_loss_of_the_whole(name: Literal["dice", "dice_ce"]) -> None:
+@pytest.mark.parametrize("settings", [Dice(), DiceCE(ce_weight=0.7)], ids=lambda item: item.name)
+def test_the_loss_of_parts_is_the_loss_of_the_whole(settings: Loss) -> None:
     torch.manual_seed(0)
     logits, target = torch.randn(3, 9, 8, 10), (torch.rand(3, 9, 8, 10) > 0.8).to(torch.uint8)
-    loss = MaskedLoss(Loss(name=name, ce_weight=0.7), [0, 2])
-    parts = VolumeLoss(loss)
+    loss = AnnotatedLoss(settings, [0, 2])
+    parts = AnnotatedLossOfVolume(loss)
     for start in (0, 4, 8):
         parts.add(logits[..., start : start + 4], target[..., start : start + 4])
     assert parts.value() == pytest.approx(float(loss(logits[None], target[None])), rel=1e-5)
@@ -213,7 +216,7 @@ def test_initial_weights_come_from_the_seed_alone(task: Task) -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [{"network": {"channels": [4, 8], "norm": "batch", "batch_norm": "local"}}, {"local_parameters": ["*.bias"]}],
+    [{"network": {"channels": [4, 8], "norm": "local_batch"}}, {"local_parameters": ["*.bias"]}],
     ids=["batch norm", "pattern"],
 )
 def test_local_parameters_stay_and_start_from_the_global_value(

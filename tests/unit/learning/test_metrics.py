@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from flareseg.config.task import Loss
-from flareseg.learning.losses import MaskedLoss
+from flareseg.config.choices import Loss
+from flareseg.learning.losses.annotated import AnnotatedLoss
+from flareseg.learning.losses.dice import Dice, DiceCE
 from flareseg.learning.metrics import Score, Scores, dice_by_size, dice_per_label
 
 SPACING = np.array([2.0, 2.0, 5.0])
@@ -71,12 +72,12 @@ def test_no_target_of_a_size_gives_nan() -> None:
     assert all(math.isnan(value) for value in dice_by_size(small, np.zeros(shape), SPACING, 20.0))
 
 
-@pytest.mark.parametrize("name", ["dice", "dice_ce"])
-def test_unannotated_labels_get_no_gradient(name: str) -> None:
+@pytest.mark.parametrize("settings", [Dice(), DiceCE()], ids=lambda item: item.name)
+def test_unannotated_labels_get_no_gradient(settings: Loss) -> None:
     logits = torch.randn(2, 3, 8, 8, requires_grad=True)
     target = torch.zeros(2, 3, 8, 8, dtype=torch.uint8)
     target[:, :, 2:4] = 1
-    MaskedLoss(Loss(name=name), [0, 2])(logits, target).backward()
+    AnnotatedLoss(settings, [0, 2])(logits, target).backward()
     assert logits.grad is not None
     assert (logits.grad[:, 1] == 0).all()
     assert (logits.grad[:, [0, 2]] != 0).any()
@@ -85,5 +86,5 @@ def test_unannotated_labels_get_no_gradient(name: str) -> None:
 def test_a_perfect_prediction_has_almost_no_loss() -> None:
     target = torch.zeros(1, 1, 8, 8)
     target[..., 2:5] = 1
-    loss = MaskedLoss(Loss(), [0])
+    loss = AnnotatedLoss(DiceCE(), [0])
     assert float(loss((target * 2 - 1) * 50, target)) < 1e-3 < float(loss((1 - target * 2) * 50, target))

@@ -22,7 +22,7 @@ def names(content: dict[str, Any], **network: Any) -> tuple[frozenset[str], set[
 def test_local_batch_norm_is_every_statistic_and_affine_parameter(
     task_content: dict[str, Any], patch: list[int]
 ) -> None:
-    local, state = names(task_content | {"patch": patch}, norm="batch", batch_norm="local")
+    local, state = names(task_content | {"patch": patch}, norm="local_batch")
     assert local == {name for name in state if ".adn.N." in name}
     network = build_network(Task.model_validate(task_content | {"network": {"channels": [4, 8], "norm": "batch"}}))
     assert len(local) == 5 * sum(isinstance(module, _BatchNorm) for module in network.modules())
@@ -43,7 +43,7 @@ def test_patterns(task_content: dict[str, Any], patterns: list[str], expected: A
 
 
 def test_patterns_and_batch_norm_add_up(task_content: dict[str, Any]) -> None:
-    local, state = names(task_content, norm="batch", batch_norm="local", local_parameters=["model.2.*"])
+    local, state = names(task_content, norm="local_batch", local_parameters=["model.2.*"])
     assert local == {name for name in state if ".adn.N." in name or name.startswith("model.2.")}
 
 

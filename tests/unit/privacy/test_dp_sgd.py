@@ -13,11 +13,13 @@ import torch
 from scipy import stats
 
 from flareseg.config.site import load_site
-from flareseg.config.task import Loss, Task
+from flareseg.config.task import Task
 from flareseg.data.sampling import PatchSampler
 from flareseg.data.site_data import SiteData
 from flareseg.learning.learner import Learner
-from flareseg.learning.losses import MaskedLoss
+from flareseg.learning.losses.annotated import AnnotatedLoss
+from flareseg.learning.losses.dice import DiceCE
+from flareseg.learning.losses.soft_dice import SoftDice
 from flareseg.networks import build_network, initial_state
 from flareseg.privacy.dp_sgd import (
     PoissonSampler,
@@ -31,13 +33,13 @@ from flareseg.privacy.scopes import DifferentialPrivacy
 SCOPE = DifferentialPrivacy(epsilon=8, delta=1e-5, max_grad_norm=0.5, noise_multiplier=1.0)
 
 
-class ExactLoss(MaskedLoss):
+class ExactLoss(AnnotatedLoss):
     """The loss of training in float64."""
 
     def forward(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         logits, target = logits[:, self.annotated], target[:, self.annotated].double()
         entropy = torch.nn.functional.binary_cross_entropy_with_logits(logits, target)
-        return self.dice(logits, target) + self.ce_weight * entropy
+        return SoftDice(1.0).dice(logits, target) + entropy
 
 
 def samples(task: Task, count: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -55,7 +57,7 @@ def test_gradients_are_those_of_single_samples(
     task = Task.model_validate(task_content | {"network": network, "patch": patch})
     module = build_network(task).double().train()
     images, target = samples(task, 5)
-    loss = ExactLoss(Loss(), [0, 2])
+    loss = ExactLoss(DiceCE(), [0, 2])
     found = per_sample_gradients(module, loss, images.double(), target, chunk)
     largest = max(float(value.abs().max()) for value in found.values())
     for index in range(5):
@@ -70,7 +72,7 @@ def noiseless(task: Task, expected: float, bound: float = 0.5) -> tuple[torch.nn
     module = build_network(task).train()
     scope = SCOPE.model_copy(update={"noise_multiplier": 0.0, "max_grad_norm": bound})
     optimizer = torch.optim.SGD(module.parameters(), lr=1.0)
-    return module, PrivateGradients(module, optimizer, MaskedLoss(Loss(), [0, 1, 2]), scope, expected)
+    return module, PrivateGradients(module, optimizer, AnnotatedLoss(DiceCE(), [0, 1, 2]), scope, expected)
 
 
 def flat(values: Any) -> torch.Tensor:
@@ -114,7 +116,7 @@ def test_an_empty_batch_is_noise_of_the_set_size(task: Task) -> None:
     module = build_network(task).train()
     scope = SCOPE.model_copy(update={"noise_multiplier": 3.0})
     optimizer = torch.optim.SGD(module.parameters(), lr=1.0)
-    private = PrivateGradients(module, optimizer, MaskedLoss(Loss(), [0]), scope, expected=2.0)
+    private = PrivateGradients(module, optimizer, AnnotatedLoss(DiceCE(), [0]), scope, expected=2.0)
     images, target = samples(task, 1)
     noise = []
     for _ in range(4):

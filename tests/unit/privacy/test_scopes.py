@@ -50,14 +50,14 @@ def test_a_slip_is_refused(name: str, properties: dict[str, Any], message: str) 
     ("scope", "change", "named"),
     [
         ("dp", {}, "fedgs.targets"),
-        ("dp", {"network": {"channels": [4, 8], "norm": "batch"}}, "network.norm"),
-        ("dp", {"network": {"channels": [4, 8], "norm": "batch", "batch_norm": "local"}}, "network.norm"),
-        ("dp", {"gin": {"clean_share": 0.5}}, "gin.clean_share"),
-        ("dp", {"network": {"channels": [4, 8], "dropout": 0.1}}, "network.dropout"),
+        ("dp", {"network": {"channels": [4, 8], "norm": "batch"}}, "network: unet .*norm batch"),
+        ("dp", {"network": {"channels": [4, 8], "norm": "local_batch"}}, "network: unet .*norm local_batch"),
+        ("dp", {"augmentation": [{"name": "gin", "clean_share": 0.5}]}, "augmentation: gin .*clean_share 0.5"),
+        ("dp", {"network": {"channels": [4, 8], "dropout": 0.1}}, "network: unet .*dropout 0.1"),
         ("statistics", {}, "training"),
         ("encrypted", {"aggregation": {"server_momentum": 0.5}}, "server_momentum"),
         ("encrypted", {"fedgs": {"targets": {"lesion": {"threshold": 10}}, "normalize": "mean"}}, "normalize"),
-        ("encrypted", {"network": {"channels": [4, 8], "norm": "batch"}}, "network.norm"),
+        ("encrypted", {"network": {"channels": [4, 8], "norm": "batch"}}, "network: unet .*norm batch"),
     ],
 )
 def test_what_does_not_fit_is_refused_by_name(
@@ -69,7 +69,7 @@ def test_what_does_not_fit_is_refused_by_name(
     assert caught.value.code is ErrorCode.SCOPE_MISMATCH
 
 
-@pytest.mark.parametrize("change", [{"fedgs": None}, {"fedgs": {"constant": 1.3}}, {"fedgs": None, "gin": None}])
+@pytest.mark.parametrize("change", [{"fedgs": None}, {"fedgs": {"constant": 1.3}}, {"fedgs": None, "augmentation": []}])
 def test_what_fits_differential_privacy(task_content: dict[str, Any], change: dict[str, Any]) -> None:
     read_scope("dp", PROPERTIES["dp"]).check(Task.model_validate(task_content | change))
 

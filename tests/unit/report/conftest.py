@@ -18,7 +18,7 @@ TASK = Task.model_validate(
         "patch": [96, 96],
         "lesion": {"label": "lesion", "small_mm": 20},
         "training": {"rounds": 3, "seed": 7},
-        "gin": {},
+        "augmentation": [{"name": "gin"}],
         "fedgs": {"targets": {"lesion": {"threshold": 150}}},
     }
 )

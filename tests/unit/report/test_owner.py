@@ -13,7 +13,7 @@ import yaml
 
 from flareseg.cli.poc import _finish
 from flareseg.config.task import Task
-from flareseg.networks.registry import initial_state
+from flareseg.networks.state import initial_state
 from flareseg.poc.run import Outcome
 from flareseg.poc.workspace import PocWorkspace
 from flareseg.record.model_file import save_model, to_numpy
@@ -83,7 +83,7 @@ def test_pages_are_linked(ended: Ended, tmp_path: Path, capsys: pytest.CaptureFi
 
 
 def test_local_parameters(ended: Ended, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert ended({"norm": "batch", "batch_norm": "local"}, False) == 0
+    assert ended({"norm": "local_batch"}, False) == 0
     told = capsys.readouterr().out
     for site in ("ct-a", "ct-b", "mr-a"):
         assert f"No page of {site}'s images: " in told
@@ -103,4 +103,4 @@ def test_ciphertexts_are_shown_where_the_site_kept_what_it_decrypted(
 
 
 def test_exit_code_is_the_run_s_own(subset: RunRecord, ended: Ended) -> None:
-    assert ended({"norm": "batch", "batch_norm": "local"}, False) == 3
+    assert ended({"norm": "local_batch"}, False) == 3

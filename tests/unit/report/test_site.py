@@ -10,7 +10,7 @@ import pytest
 from flareseg.config.site import Site
 from flareseg.config.task import Task
 from flareseg.errors import FlaresegError
-from flareseg.networks.registry import initial_state
+from flareseg.networks.state import initial_state
 from flareseg.record.model_file import save_model, to_numpy
 from flareseg.report.overlays import informative_slices
 from flareseg.report.site import write_site_report
@@ -25,7 +25,7 @@ def settings(patch: list[int], gin: bool = True) -> Task:
         "modalities": {"MR": {"percentiles": [0, 100]}},
         "patch": patch,
         "network": {"channels": [4, 8]},
-        "gin": {} if gin else None,
+        "augmentation": [{"name": "gin"}] if gin else [],
     }
     return Task.model_validate(content)
 

@@ -22,7 +22,7 @@ from flareseg.flare.server.aggregator import FedGSAggregator
 from flareseg.flare.server.persistor import SegmentationModelPersistor
 from flareseg.flare.server.recorder import RunRecorder
 from flareseg.job.manifest import RESUMES, job_uuid
-from flareseg.networks.registry import State
+from flareseg.networks.state import State
 from flareseg.record.model_file import load_tensors, save_tensors, to_numpy, to_torch
 from flareseg.record.run import RunRecord
 

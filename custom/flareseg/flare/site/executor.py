@@ -32,7 +32,7 @@ from flareseg.flare.site.privacy import SitePrivacy
 from flareseg.learning.learner import Learner, Stopped
 from flareseg.learning.metrics import Scores
 from flareseg.memory import freeze_garbage, keep_freed_pages
-from flareseg.networks.registry import State
+from flareseg.networks.state import State
 from flareseg.privacy.scopes import Encrypted
 from flareseg.record.model_file import save_model, to_numpy, to_torch_like
 

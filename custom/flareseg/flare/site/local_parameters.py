@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from flareseg.errors import ErrorCode, FlaresegError
-from flareseg.networks.registry import State
+from flareseg.networks.state import State
 from flareseg.record.model_file import load_model, save_model, to_numpy
 
 LOCAL_PARAMETERS = "local_parameters"

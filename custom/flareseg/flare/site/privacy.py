@@ -12,7 +12,7 @@ from nvflare.apis.fl_context import FLContext
 from flareseg.config.task import Task
 from flareseg.data.site_data import SiteData
 from flareseg.errors import ErrorCode, FlaresegError
-from flareseg.networks.registry import State
+from flareseg.networks.state import State
 from flareseg.privacy.budget import Budget
 from flareseg.privacy.clipping import clip_update
 from flareseg.privacy.dp_sgd import sample_rate

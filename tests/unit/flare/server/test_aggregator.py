@@ -306,7 +306,7 @@ def test_a_constant_is_the_only_scale_of_its_arm(tmp_path: Path, task_content: d
 
 
 def test_local_parameters_are_refused_and_stay_as_they_are(tmp_path: Path, task_content: dict[str, Any]) -> None:
-    content = task_content | {"network": {"channels": [4, 8], "norm": "batch", "batch_norm": "local"}}
+    content = task_content | {"network": {"channels": [4, 8], "norm": "local_batch"}}
     bench = Bench(tmp_path, content, min_clients=1)
     full = bench.contribution(0)
     assert "unknown" in str(bench.accept("greedy", full)[1])

@@ -80,7 +80,7 @@ class Site:
 @pytest.fixture
 def site(tmp_path: Path, task_content: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Site:
     monkeypatch.setattr(SegmentationExecutor, "_stream", lambda *arguments: None)
-    network = {"channels": [4, 8], "norm": "batch", "batch_norm": "local"}
+    network = {"channels": [4, 8], "norm": "local_batch"}
     return Site(tmp_path, task_content | {"network": network})
 
 

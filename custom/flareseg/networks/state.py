@@ -1,55 +1,19 @@
-"""The closed registry of networks: a name in task.yaml never becomes an import path."""
+"""A task's network, its initial weights, and which of its values stay at a site."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from fnmatch import fnmatchcase
 
 import torch
-from monai.networks.nets import SegResNet, UNet
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
 
+from flareseg.config.choices import Network
 from flareseg.config.task import Task
 from flareseg.errors import SettingsError
 
 State = dict[str, torch.Tensor]
 """Parameters and buffers of a network by name, as in ``Module.state_dict()``."""
-
-
-def _norm(task: Task) -> str | tuple[str, dict[str, bool]]:
-    return ("instance", {"affine": True}) if task.network.norm == "instance" else "batch"
-
-
-def _unet(task: Task) -> torch.nn.Module:
-    channels = task.network.channels
-    return UNet(
-        spatial_dims=task.spatial_dims,
-        in_channels=task.in_channels,
-        out_channels=len(task.labels),
-        channels=channels,
-        strides=(2,) * (len(channels) - 1),
-        num_res_units=1,
-        norm=_norm(task),
-        dropout=task.network.dropout,
-    )
-
-
-def _segresnet(task: Task) -> torch.nn.Module:
-    return SegResNet(
-        spatial_dims=task.spatial_dims,
-        init_filters=task.network.channels[0],
-        in_channels=task.in_channels,
-        out_channels=len(task.labels),
-        dropout_prob=task.network.dropout or None,
-        norm=("GROUP", {"num_groups": 8}),
-        blocks_down=(1,) * len(task.network.channels),
-        blocks_up=(1,) * (len(task.network.channels) - 1),
-    )
-
-
-_REGISTRY: dict[str, Callable[[Task], torch.nn.Module]] = {
-    "unet": _unet,
-    "segresnet": _segresnet,
-}
 
 
 def build_network(task: Task) -> torch.nn.Module:
@@ -59,10 +23,30 @@ def build_network(task: Task) -> torch.nn.Module:
 
     Returns:
         A network from (B, C, *spatial) float to logits (B, L, *spatial), one channel per label.
+
+    Raises:
+        SettingsError: the network has layers of which it says that it has none.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(task.training.seed)
-        return _REGISTRY[task.network.name](task)
+        network = task.network.build(task.spatial_dims, task.in_channels, len(task.labels))
+    _check_description(network, task.network)
+    return network
+
+
+def _check_description(network: torch.nn.Module, said: Network) -> None:
+    """A privacy scope believes what a network says of itself: hold it to that."""
+    modules = list(network.modules())
+    found = {
+        "mixes_samples": any(isinstance(module, _BatchNorm) for module in modules),
+        "stochastic": any(isinstance(module, _DropoutNd) and module.p > 0 for module in modules),
+    }
+    wrong = [name for name, has in found.items() if has and not getattr(said, name)]
+    if wrong:
+        raise SettingsError(
+            f"The network {said.name} says that {' and '.join(wrong)} is false, and has such layers.",
+            "Correct the property in the network's class, which privacy scopes rely on.",
+        )
 
 
 def initial_state(task: Task) -> State:
@@ -73,7 +57,7 @@ def initial_state(task: Task) -> State:
 def local_names(network: torch.nn.Module, task: Task) -> frozenset[str]:
     """Names in the network's state that never leave a site.
 
-    They are what ``local_parameters`` matches and, with ``batch_norm: local``, everything of the batch normalisation
+    They are what ``local_parameters`` matches and, with ``norm: local_batch``, everything of the batch normalisation
     (FedBN: Li et al., "FedBN: Federated Learning on Non-IID Features via Local Batch Normalization", ICLR 2021).
 
     Raises:
@@ -90,9 +74,9 @@ def local_names(network: torch.nn.Module, task: Task) -> frozenset[str]:
                 "Correct the pattern.",
             )
         local |= matched
-    if task.network.batch_norm == "local":
+    if task.network.keeps_batch_norm:
         for prefix, module in network.named_modules():
-            if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+            if isinstance(module, _BatchNorm):
                 local |= {f"{prefix}.{name}" for name in module.state_dict()}
     if local.issuperset(name for name, _ in network.named_parameters()):
         raise SettingsError(

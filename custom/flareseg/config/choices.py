@@ -1,0 +1,152 @@
+"""What each part that a task chooses by name has to say of itself, and the parts that come with this package.
+
+Nothing here imports PyTorch: a task is read in milliseconds, its parts are built when they are needed.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
+
+import numpy as np
+from pydantic import BeforeValidator, Field, SerializeAsAny
+
+from flareseg.config.seams import Choice, Seam
+from flareseg.config.settings import Positive, Settings
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+class Network(Choice, ABC):
+    """A network, from images to one channel of logits for each label."""
+
+    spatial_dims: ClassVar[tuple[int, ...]] = (2, 3)
+    """Dimensions it can be built for: 2 for slices, 3 for volumes."""
+
+    @property
+    @abstractmethod
+    def divisor(self) -> int:
+        """Sides of an image should be multiples of this many voxels."""
+
+    @property
+    @abstractmethod
+    def mixes_samples(self) -> bool:
+        """Whether a sample's result depends on the others of its batch, as with batch statistics."""
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether training draws random numbers inside the network, as dropout does."""
+        return False
+
+    @property
+    def keeps_batch_norm(self) -> bool:
+        """Whether everything of the batch normalisation stays at each site (FedBN)."""
+        return False
+
+    @abstractmethod
+    def build(self, spatial_dims: int, in_channels: int, out_channels: int) -> torch.nn.Module:
+        """Build it, with weights from PyTorch's generator; in evaluation mode it gives logits (B, L, *spatial)."""
+
+
+class VolumeLoss(Protocol):
+    """The loss of a volume whose logits come in parts."""
+
+    def add(self, logits: Tensor, target: Tensor) -> None:
+        """Add a part, float32 (L, X, Y, z) each, of the annotated labels."""
+
+    def value(self) -> float:
+        """The loss of the parts so far."""
+
+
+class Loss(Choice, ABC):
+    """A training loss on logits; labels that the site has not annotated are left out before it is asked."""
+
+    @property
+    def per_sample(self) -> bool:
+        """Whether the gradient of each sample can be taken by itself (``torch.func.vmap``), as DP-SGD does."""
+        return True
+
+    @abstractmethod
+    def build(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """Give the function from logits and targets, float32 (B, L, *spatial) each, to a scalar."""
+
+    def of_volume(self) -> VolumeLoss | None:
+        """Collect the loss of a volume exactly; None takes the mean over its parts, weighted by their voxels."""
+        return None
+
+
+class Optimizer(Choice, ABC):
+    """The local optimiser, fresh in each round."""
+
+    lr: Positive = 1e-3
+    """Step size of the first round."""
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-5
+    """Decoupled for adamw, else part of the gradient."""
+    schedule: Literal["constant", "cosine"] = "cosine"
+    """How the step size falls over the rounds."""
+
+    @abstractmethod
+    def build(self, parameters: Iterable[torch.nn.Parameter], lr: float) -> torch.optim.Optimizer:
+        """Build it for the parameters, with the step size of the round."""
+
+
+Augment = Callable[["Tensor", "Tensor", np.ndarray], "tuple[Tensor, Tensor]"]
+"""Images (B, C, *spatial), labels (B, L, *spatial) and the volume of each sample (B,) to changed images and labels."""
+
+
+class Augmentation(Choice, ABC):
+    """A random change of training batches."""
+
+    @property
+    def mixes_samples(self) -> bool:
+        """Whether what happens to a sample depends on the others of its batch."""
+        return False
+
+    @abstractmethod
+    def build(self, state: np.random.RandomState) -> Augment:
+        """Build it; all of its draws come from ``state``."""
+
+
+NETWORKS = Seam(
+    "network",
+    {"unet": "flareseg.networks.unet:UNet", "segresnet": "flareseg.networks.segresnet:SegResNet"},
+    group="flareseg.networks",
+    default="unet",
+)
+LOSSES = Seam(
+    "loss",
+    {"dice": "flareseg.learning.losses.dice:Dice", "dice_ce": "flareseg.learning.losses.dice:DiceCE"},
+    group="flareseg.losses",
+    default="dice_ce",
+)
+OPTIMIZERS = Seam(
+    "optimizer",
+    {
+        name: f"flareseg.learning.optimizers:{kind}"
+        for name, kind in (("adamw", "AdamW"), ("adam", "Adam"), ("sgd", "SGD"))
+    },
+    default="adamw",
+)
+AUGMENTATIONS = Seam("augmentation", {"gin": "flareseg.augmentations.gin:GIN"}, group="flareseg.augmentations")
+
+NetworkChoice = Annotated[SerializeAsAny[Network], BeforeValidator(NETWORKS.read)]
+LossChoice = Annotated[SerializeAsAny[Loss], BeforeValidator(LOSSES.read)]
+OptimizerChoice = Annotated[SerializeAsAny[Optimizer], BeforeValidator(OPTIMIZERS.read)]
+AugmentationChoice = Annotated[SerializeAsAny[Augmentation], BeforeValidator(AUGMENTATIONS.read)]
+
+
+SEAMS: dict[type[Settings], Seam] = {
+    Network: NETWORKS,
+    Loss: LOSSES,
+    Optimizer: OPTIMIZERS,
+    Augmentation: AUGMENTATIONS,
+}
+"""The seam of each kind of part."""
+
+
+def default(seam: Seam) -> Callable[[], Any]:
+    """Give the part that a task gets which names none."""
+    return lambda: seam.read({})
