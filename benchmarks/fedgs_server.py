@@ -28,7 +28,7 @@ from benchmarks.measure import Row, in_child, in_turn
 from benchmarks.training import default_task
 from flareseg.config.task import Task
 from flareseg.flare.names import META_MEAN_SCALE, Header
-from flareseg.flare.server.aggregator import FedGSAggregator
+from flareseg.flare.server.plain_aggregator import PlainAggregator
 from flareseg.networks import initial_state
 from flareseg.record.model_file import to_numpy
 
@@ -100,7 +100,7 @@ class Server:
 
 
 def accepting(channels: tuple[int, ...]) -> list[Row]:
-    ours = Server(FedGSAggregator(), channels, 1000)
+    ours = Server(PlainAggregator(), channels, 1000)
     theirs = Server(InTimeAccumulateWeightedAggregator(expected_data_kind=DataKind.WEIGHT_DIFF), channels, 1000)
     elements = sum(array.size for array in ours.weights.values())
     source = np.ones(elements, dtype=np.float32)
@@ -129,7 +129,7 @@ def accepting(channels: tuple[int, ...]) -> list[Row]:
 def memory(sites: int, channels: tuple[int, ...]) -> Row:
     """Peak of a whole round at the server, less the largest variable, in copies of the model."""
     beyond = in_child("benchmarks.fedgs_server", sites, *channels)
-    size = sum(array.nbytes for array in Server(FedGSAggregator(), channels, sites).weights.values()) / 1e6
+    size = sum(array.nbytes for array in Server(PlainAggregator(), channels, sites).weights.values()) / 1e6
     name = f"FedGS at the server: peak memory of a round of {sites} sites beside the model, less the largest variable"
     limit = "2 models are the float64 sum; the rest is the threads' scratch, 0.5 MB each whatever the model"
     return Row(name, f"{size / 4:.1f} M", beyond, size, "MB", 2.2, limit)
@@ -140,7 +140,7 @@ def beyond_largest(sites: int, channels: tuple[int, ...]) -> float:
 
     The incoming update and the global model were there before.
     """
-    server = Server(FedGSAggregator(), channels, sites)
+    server = Server(PlainAggregator(), channels, sites)
     tracemalloc.start()
     server.open()
     for _ in range(sites):

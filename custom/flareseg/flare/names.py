@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
-from nvflare.apis.fl_constant import FLContextKey
+from nvflare.apis.fl_constant import FLContextKey, ReturnCode
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.job_def import JobMetaKey
-from nvflare.apis.shareable import Shareable
+from nvflare.apis.shareable import Shareable, make_reply
 
 import flareseg
 from flareseg.config.task import Task, load_task
+from flareseg.errors import ErrorCode
+from flareseg.record.messages import SiteError
 from flareseg.record.run import RunRecord
 
 
@@ -44,7 +47,6 @@ class TaskName:
 
     TRAIN = "train"
     VALIDATE = "validate"
-    SUBMIT_MODEL = "submit_model"
 
 
 META_MEAN_SCALE = "mean_scale"
@@ -58,13 +60,19 @@ RECORD_FILE = "record.json"
 
 
 def job_task(fl_ctx: FLContext) -> Task:
-    """Read the job's task.yaml at the server or a site.
+    """The job's task.yaml at the server or a site, parsed once in a job's process.
 
     Raises:
         SettingsError: the file cannot be used.
     """
     workspace = fl_ctx.get_engine().get_workspace()
-    return load_task(Path(workspace.get_app_config_dir(fl_ctx.get_job_id())) / TASK_FILE)
+    path = Path(workspace.get_app_config_dir(fl_ctx.get_job_id())) / TASK_FILE
+    return _parsed(path, path.stat().st_mtime_ns if path.is_file() else 0)
+
+
+@functools.lru_cache(maxsize=1)
+def _parsed(path: Path, written: int) -> Task:
+    return load_task(path)
 
 
 def run_folder(fl_ctx: FLContext) -> Path:
@@ -80,6 +88,23 @@ def stamp(shareable: Shareable, record: RunRecord) -> None:
     shareable.set_header(Header.VERSION, flareseg.__version__)
     shareable.set_header(Header.TASK_DIGEST, record.task_digest)
     shareable.set_header(Header.RUN, record.run_id)
+
+
+def failed_reply(code: ErrorCode, case: str | None = None) -> Shareable:
+    """A site's answer to a task that failed.
+
+    Args:
+        code: what the server may know.
+        case: salted id of the case concerned.
+    """
+    reply = make_reply(ReturnCode.EXECUTION_EXCEPTION)
+    reply.set_header(Header.ERROR, SiteError(code=code.value, case=case).model_dump())
+    return reply
+
+
+def site_error(result: Shareable) -> SiteError:
+    """What a site's answer says of its failure, checked."""
+    return SiteError.read(result.get_header(Header.ERROR), str(result.get_return_code()))
 
 
 def job_min_clients(fl_ctx: FLContext) -> int:

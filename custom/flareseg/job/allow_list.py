@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 CLASS_ALLOW_LIST = (
-    "flareseg.flare.server.aggregator.FedGSAggregator",
+    "flareseg.flare.server.plain_aggregator.PlainAggregator",
     "flareseg.flare.server.encrypted_aggregator.EncryptedAggregator",
     "flareseg.flare.server.evaluation.GlobalModelEvaluation",
     "flareseg.flare.site.executor.SegmentationExecutor",

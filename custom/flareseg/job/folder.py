@@ -14,6 +14,7 @@ import yaml
 from flareseg.config.settings import load_settings, read_yaml, set_key
 from flareseg.config.task import Task
 from flareseg.errors import SettingsError
+from flareseg.job.renamed import renamed
 
 CONFIG = Path("app/config")
 TASK_FILE = CONFIG / "task.yaml"
@@ -43,7 +44,8 @@ def load_job(folder: Path) -> tuple[dict[str, Any], Task]:
         )
     for app in meta["deploy_map"]:
         for name in ("config_fed_server.json", "config_fed_client.json"):
-            _read_json(folder / app / "config" / name)
+            path = folder / app / "config" / name
+            _check_classes(path, _read_json(path))
     return meta, load_settings(Task, folder / TASK_FILE)
 
 
@@ -105,6 +107,16 @@ def _check_survives_submission(path: Path, content: dict[str, Any]) -> None:
                 f"{path}: the key {key!r} does not survive nvflare job submit.",
                 "Use letters, digits, underscores and hyphens, no dot.",
             )
+
+
+def _check_classes(path: Path, node: Any) -> None:
+    """Refuse a class that moved, naming its present place."""
+    if isinstance(node, dict) and (moved := renamed(node.get("path"))):
+        raise SettingsError(
+            f"{path}: {moved}.", "Write the present name; server and sites run the same version of flareseg."
+        )
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        _check_classes(path, child)
 
 
 def _keys(node: Any) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from flareseg.config.task import Modality
 from flareseg.errors import ErrorCode
@@ -55,8 +55,8 @@ class PrivacyMessage(_Message):
     rounds_left: Annotated[int, Field(ge=0)] | None = None
 
 
-class SiteReport(_Message):
-    """What comes with a result."""
+class RoundReport(_Message):
+    """What a site says of a round beside its update."""
 
     modality: Modality
     seconds: Seconds
@@ -68,10 +68,18 @@ class SiteReport(_Message):
 
 
 class SiteError(_Message):
-    """What a site tells of a failure."""
+    """What a site says of a failure."""
 
     code: Annotated[str, Field(pattern=r"^[A-Z_]{1,40}$")]
     case: Annotated[str, Field(pattern=r"^[0-9a-f]{10}$")] | None = None
+
+    @classmethod
+    def read(cls, said: Any, return_code: str) -> SiteError:
+        """Check what a site says; where it says nothing its return code stands, where it makes no sense neither."""
+        try:
+            return cls.model_validate(said or {"code": return_code})
+        except ValidationError:
+            return cls(code="UNREADABLE_ERROR")
 
     def __str__(self) -> str:
         known = self.code in ErrorCode.__members__

@@ -9,9 +9,9 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from flareseg.files import replacing
-from flareseg.record.messages import ScoresMessage, SiteError, SiteReport
+from flareseg.record.messages import RoundReport, ScoresMessage, SiteError
 
-Status = Literal["running", "complete", "subset", "failed"]
+RunStatus = Literal["running", "complete", "subset", "failed"]
 
 
 class ModelNote(BaseModel):
@@ -31,7 +31,7 @@ class RoundRecord(BaseModel):
     failed: dict[str, SiteError] = {}
     late: list[str] = []
     absent: list[str] = []
-    sites: dict[str, SiteReport] = {}
+    sites: dict[str, RoundReport] = {}
     steps: dict[str, int] = {}
     bytes_sent: int = 0
     bytes_received: int = 0
@@ -42,6 +42,31 @@ class RoundRecord(BaseModel):
     def whole(self) -> bool:
         """Every expected site was accepted."""
         return set(self.accepted) == set(self.expected)
+
+    def note_absent(self) -> None:
+        """Call absent who was expected and not heard of."""
+        self.absent = sorted(set(self.expected) - {*self.accepted, *self.refused, *self.failed, *self.late})
+
+    def note_late(self, site: str) -> None:
+        """Call late an expected site that was not accepted, however often it is said."""
+        if site in {*self.absent, *self.expected} - {*self.accepted}:
+            self.late = sorted({*self.late, site})
+            self.absent = [name for name in self.absent if name != site]
+
+    def close(self, seconds: float) -> None:
+        """End the round after so many seconds."""
+        self.note_absent()
+        self.seconds = seconds
+        longest = max((report.seconds for report in self.sites.values()), default=None)
+        self.overhead_seconds = None if longest is None else seconds - longest
+
+    def missing(self) -> str:
+        """Why each expected site that was not accepted is missing; empty where all were accepted."""
+        self.note_absent()
+        reasons = {site: f"refused: {why}" for site, why in self.refused.items()}
+        reasons |= {site: f"failed: {error.code}" for site, error in self.failed.items()}
+        reasons |= dict.fromkeys(self.late, "late") | dict.fromkeys(self.absent, "absent")
+        return "; ".join(f"{site} {reasons[site]}" for site in sorted(reasons))
 
 
 class Evaluation(BaseModel):
@@ -70,7 +95,7 @@ class RunRecord(BaseModel):
     min_clients: int
     started: float
     finished: float | None = None
-    status: Status = "running"
+    status: RunStatus = "running"
     reason: str = ""
     ended_early: str = ""
     modalities: dict[str, str] = {}
@@ -82,6 +107,40 @@ class RunRecord(BaseModel):
     def run_id(self) -> str:
         """Id of the first job of the run: the same before and after a resume."""
         return [*self.resumed_from, self.job_id][0]
+
+    def fail(self, reason: str) -> None:
+        """Note why the run stops; the first reason counts."""
+        if not self.reason:
+            missing = self.rounds[-1].missing() if self.rounds and not self.rounds[-1].seconds else ""
+            self.reason = f"{reason} (missing: {missing})" if missing else reason
+
+    def finish(self, now: float) -> None:
+        """End the run: say how complete it is."""
+        self.finished = now
+        if self.rounds and not self.rounds[-1].seconds:
+            self.rounds[-1].note_absent()
+        done = sum(1 for item in self.rounds if item.seconds)
+        everyone = set(self.evaluation.expected)
+        evaluated = self.evaluation.winner is not None and self.evaluation.testing
+        short = done < self.task["training"]["rounds"] and not self.ended_early
+        whole = all(item.whole for item in self.rounds) and set(self.evaluation.testing) == everyone
+        if self.reason or short or not evaluated:
+            self.status = "failed"
+            self.reason = self.reason or f"the job was stopped after {done} rounds"
+        else:
+            self.status = "complete" if whole and not self.ended_early else "subset"
+
+    def progress(self, now: float) -> dict[str, Any]:
+        """What to show while the job runs: the state and the last two rounds."""
+        return {
+            "status": self.status,
+            "rounds_total": self.task["training"]["rounds"],
+            "rounds_done": sum(1 for item in self.rounds if item.seconds),
+            "elapsed_seconds": now - self.started,
+            "evaluating": sorted(self.evaluation.validation),
+            "winner": self.evaluation.winner,
+            "rounds": [item.model_dump(mode="json") for item in self.rounds[-2:]],
+        }
 
     def write(self, path: Path) -> None:
         """Write the record as JSON, atomically."""

@@ -150,7 +150,7 @@ def test_types_and_what_is_left_out() -> None:
 def in_the_papers_sign(
     state: Arrays, mean: Arrays, parameters: set[str], velocity: Arrays, m: float, eta: float
 ) -> None:
-    """The paper's arithmetic, v = m v + G and w = w - v with G = -Δ, in the steps of float64 that it took here before."""
+    """The paper's arithmetic, v = m v + G and w = w - v with G = -Δ, in float64, as it was done here before."""
     for name, change in mean.items():
         if name in parameters:
             change = np.negative(change) / eta

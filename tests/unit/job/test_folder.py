@@ -51,6 +51,12 @@ def test_staging_changes_the_copy_alone(tmp_path: Path) -> None:
         (lambda job: (job / "meta.json").write_text("[]"), "expected a JSON object"),
         (lambda job: (job / "app/config/config_fed_client.json").unlink(), "config_fed_client.json: no such file"),
         (lambda job: (job / "app/config/task.yaml").unlink(), "task.yaml: no such file"),
+        (
+            lambda job: (job / "app/config/config_fed_client.json").write_text(
+                '{"format_version": 2, "executors": [{"path": "flareseg.flare.executor.SegmentationExecutor"}]}'
+            ),
+            "flareseg.flare.executor.SegmentationExecutor is now flareseg.flare.site.executor.SegmentationExecutor",
+        ),
     ],
 )
 def test_a_broken_job_is_refused(tmp_path: Path, spoil: object, words: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from flareseg.config.task import Task
-from flareseg.record.messages import ScoreMessage, ScoresMessage, SiteError, SiteReport
+from flareseg.record.messages import RoundReport, ScoreMessage, ScoresMessage, SiteError
 from flareseg.record.run import Evaluation, ModelNote, RoundRecord, RunRecord
 
 TASK = Task.model_validate(
@@ -43,7 +43,7 @@ def _score(pair: Means) -> ScoreMessage:
 
 def training_round(number: int, accepted: list[str], overhead: float) -> RoundRecord:
     reports = {
-        site: SiteReport(
+        site: RoundReport(
             modality=SITES[site],
             seconds=2.0 + index,
             loss=1.0,

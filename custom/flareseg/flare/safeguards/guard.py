@@ -14,6 +14,7 @@ from nvflare.apis.job_def import JobMetaKey
 from nvflare.fuel.sec.audit import AuditService
 
 from flareseg.errors import plain
+from flareseg.job.renamed import renamed
 
 BUILDING_KEYS = frozenset({"path", "class_path", "name", "config_type", "_target_"})
 """Keys that make NVFlare, or a library below it, build an object from a dictionary."""
@@ -65,6 +66,8 @@ def faults(config: Any) -> Iterator[str]:
     if not isinstance(args, dict):
         yield f"args should be a mapping, found {type(args).__name__}"
         return
+    if moved := renamed(component_path(config)):
+        yield moved
     if component_path(config) == _EVENT_CONVERTER and {**_CURVES, **args} != _CURVES:
         yield "it may send the curves (analytix_log_stats) and no other event"
     if "class_attributes" in args:  # NVFlare takes it in place of all arguments

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from flareseg.errors import ErrorCode, FlaresegError
 from flareseg.flare.names import MODEL_LAST, Happened
-from flareseg.flare.server.aggregator import FedGSAggregator
+from flareseg.flare.server.aggregator import ContributionAggregator
 from flareseg.flare.server.persistor import SegmentationModelPersistor
 from flareseg.flare.server.recorder import RunRecorder
 from flareseg.job.manifest import RESUMES, job_uuid
@@ -40,14 +40,12 @@ class Checkpoint:
     Attributes:
         record: rounds, participation, and the scores of the kept models.
         models: the kept models by name (last, best, best_small): parameter name to tensor.
-        momentum: the server's velocity by parameter name; empty without momentum.
-        norms: norms of the updates that were accepted in the last round.
+        aggregator: what the aggregator goes on from (:meth:`ContributionAggregator.state`).
     """
 
     record: RunRecord
     models: Mapping[str, State]
-    momentum: State
-    norms: list[float]
+    aggregator: State
 
     @property
     def rounds_done(self) -> int:
@@ -63,8 +61,8 @@ class Checkpoint:
         path.parent.mkdir(mode=0o700, exist_ok=True)
         models = {name: dict(model) for name, model in self.models.items()}
         record = self.record.model_dump_json()
-        content = {"format": FORMAT, "models": models, "momentum": dict(self.momentum), "norms": self.norms}
-        save_tensors(path, {**content, "record": record})
+        content = {"format": FORMAT, "models": models, "aggregator": dict(self.aggregator), "record": record}
+        save_tensors(path, content)
         for file in sorted(path.parent.glob("*.pt"), key=_written, reverse=True)[KEEP:]:
             file.unlink(missing_ok=True)
 
@@ -91,7 +89,7 @@ class Checkpoint:
             record = RunRecord.model_validate(json.loads(content["record"]))
             if not record.rounds or content["models"].keys() != record.models.keys():
                 raise ValueError("models and record differ")
-            return cls(record, dict(content["models"]), dict(content["momentum"]), list(content["norms"]))
+            return cls(record, dict(content["models"]), dict(content["aggregator"]))
         except (KeyError, TypeError, ValueError, ValidationError) as error:
             raise _refusal(f"{path}: is damaged ({type(error).__name__}).", "Submit the job anew.") from None
 
@@ -153,7 +151,7 @@ class CheckpointKeeper(FLComponent):
         self.persistor_id = persistor_id
         self.recorder_id = recorder_id
         self._folder: Path
-        self._aggregator: FedGSAggregator
+        self._aggregator: ContributionAggregator
         self._persistor: SegmentationModelPersistor
         self._recorder: RunRecorder
 
@@ -186,7 +184,7 @@ class CheckpointKeeper(FLComponent):
         checkpoint = Checkpoint.read(self._file(earlier))
         checkpoint.check_continues(self._recorder.record)
         self._recorder.go_on(checkpoint.record, fl_ctx)
-        self._aggregator.load_state(to_numpy(checkpoint.momentum), checkpoint.norms)
+        self._aggregator.load_state(to_numpy(checkpoint.aggregator))
         for name, model in checkpoint.models.items():
             self._persistor.write(name, to_numpy(model), checkpoint.record.models[name].rounds_done, fl_ctx)
         self.log_info(fl_ctx, f"resumes job {earlier} after {checkpoint.rounds_done} complete rounds")
@@ -196,7 +194,7 @@ class CheckpointKeeper(FLComponent):
         return self._folder / f"{job_id}.pt"
 
     def _keep(self, fl_ctx: FLContext) -> None:
-        record = self._recorder.record
+        record = self._recorder.snapshot()
         last = record.models.get(MODEL_LAST)
         if last is None or last.rounds_done != record.rounds[-1].round + 1:
             return  # a round whose model could not be kept is not complete
@@ -206,9 +204,8 @@ class CheckpointKeeper(FLComponent):
             if name != MODEL_LAST
         }
         models[MODEL_LAST] = to_torch(fl_ctx.get_prop(AppConstants.GLOBAL_MODEL)[ModelLearnableKey.WEIGHTS])
-        velocity, norms = self._aggregator.state()
         try:
-            Checkpoint(record, models, to_torch(velocity), norms).write(self._file(record.job_id))
+            Checkpoint(record, models, to_torch(self._aggregator.state())).write(self._file(record.job_id))
         except OSError as error:
             self.system_panic(
                 f"round {record.rounds[-1].round}: the checkpoint could not be written ({error.strerror}); that of the "

@@ -1,4 +1,4 @@
-"""Homomorphic aggregation: NVFlare's aggregator for ciphertexts (CKKS, TenSEAL), with the checks that are possible.
+"""Homomorphic aggregation: sums of ciphertexts (CKKS, TenSEAL), with the checks that are possible.
 
 The server adds up what it cannot read. Keys come with the kits (NVFlare's HEBuilder); each site's own filters, of its
 scope ``encrypted``, encrypt what leaves and decrypt what comes. docs/privacy.md says what that guarantees.
@@ -8,22 +8,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from nvflare.apis.event_type import EventType
+from nvflare.apis.dxo import DXO, DataKind, MetaKey
 from nvflare.apis.fl_context import FLContext
-from nvflare.apis.shareable import Shareable
-from nvflare.app_common.app_constant import AppConstants
-from nvflare.app_opt.he.intime_accumulate_model_aggregator import HEInTimeAccumulateWeightedAggregator
+from nvflare.app_opt.he import decomposers
+from nvflare.app_opt.he.constant import HE_ALGORITHM_CKKS
 from tenseal.tensors.ckksvector import CKKSVector
 
 from flareseg.config.task import Task
-from flareseg.errors import FlaresegError, plain
-from flareseg.flare.names import Prop, job_task
-from flareseg.flare.server.contribution import read_contribution
+from flareseg.flare.server.aggregator import ContributionAggregator, Weights
+from flareseg.flare.server.contribution import Contribution
 from flareseg.networks import initial_state
 from flareseg.privacy.scopes import Encrypted
 
 
-class EncryptedAggregator(HEInTimeAccumulateWeightedAggregator):
+class EncryptedAggregator(ContributionAggregator):
     """Step-weighted mean of encrypted updates, of all sites or none.
 
     A plain update is refused, so that no site sends one by mistake. The mean of fewer sites than were asked is never
@@ -35,67 +33,57 @@ class EncryptedAggregator(HEInTimeAccumulateWeightedAggregator):
     """
 
     def __init__(self, recorder_id: str = "recorder") -> None:
-        super().__init__(weigh_by_local_iter=False)  # each site has multiplied by its steps before it encrypted
+        super().__init__()
+        decomposers.register()  # how NVFlare reads ciphertexts off the wire
         self.recorder_id = recorder_id
-        self._task: Task
-        self._digest = ""
         self._sizes: dict[str, int] = {}
+        self._sums: dict[str, CKKSVector] = {}
+        self._steps = 0
 
-    def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
-        """Read the task at the start of the run."""
-        super().handle_event(event_type, fl_ctx)
-        if event_type != EventType.START_RUN:
-            return
-        try:
-            task = job_task(fl_ctx)
-            Encrypted().check(task)
-        except FlaresegError as error:
-            self.system_panic(str(error), fl_ctx)
-            return
-        self._task, self._digest = task, task.digest()
+    def begin_run(self, task: Task) -> None:
+        """Refuse what needs plain updates.
+
+        Raises:
+            FlaresegError: naming the setting.
+        """
+        Encrypted().check(task)
         self._sizes = {name: value.numel() for name, value in initial_state(task).items()}
 
-    def state(self) -> tuple[dict[str, Any], list[float]]:
-        """What a checkpoint keeps of an aggregator: here neither momentum nor norms."""
-        return {}, []
+    def begin_round(self, weights: Weights, sites: int) -> None:
+        """Forget the sums of the round before."""
+        self._sums, self._steps = {}, 0
 
-    def load_state(self, momentum: dict[str, Any], norms: list[float]) -> None:
-        """Nothing to go on from."""
+    def add(self, site: str, contribution: Contribution) -> None:
+        """Add ciphertexts, which the site multiplied by its steps before it encrypted them.
 
-    def accept(self, shareable: Shareable, fl_ctx: FLContext) -> bool:
-        """Add a contribution, or refuse it with a reason in the log and in the context."""
-        try:
-            data = read_contribution(shareable, self._task, self._digest, fl_ctx).data
-            if {name: _encrypted_size(value) for name, value in data.items()} != self._sizes:
-                raise ValueError("expected a ciphertext of each parameter, of its size")
-            if not super().accept(shareable, fl_ctx):
-                raise ValueError("a second contribution in one round")
-        except Exception as error:  # whatever a site sends must not end the round of the others
-            reason = plain(str(error)) if isinstance(error, ValueError) else f"unreadable ({type(error).__name__})"
-            self.log_warning(fl_ctx, f"contribution of site {_sender(fl_ctx)} refused: {reason}")
-            fl_ctx.set_prop(Prop.REFUSAL, reason, private=True, sticky=False)
-            return False
-        return True
+        Raises:
+            ValueError: a part is not encrypted, or of another size.
+        """
+        data = contribution.data
+        if {name: _encrypted_size(value) for name, value in data.items()} != self._sizes:
+            raise ValueError("expected a ciphertext of each parameter, of its size")
+        # TenSEAL may refuse a ciphertext of other keys: all sums are made before one is kept.
+        self._sums = {name: self._sums[name] + value if self._sums else value for name, value in data.items()}
+        self._steps += contribution.steps
 
-    def aggregate(self, fl_ctx: FLContext) -> Shareable:
-        """Give the encrypted mean; without the contribution of every site the job stops."""
-        current = fl_ctx.get_engine().get_component(self.recorder_id).current
-        missing = sorted(set(current.expected) - set(current.accepted))
-        if missing:
-            self.system_panic(
-                f"round {fl_ctx.get_prop(AppConstants.CURRENT_ROUND)}: no contribution of {', '.join(missing)}: "
-                "encrypted updates are added up of all sites or not at all",
-                fl_ctx,
-            )
-            return Shareable()
-        return super().aggregate(fl_ctx)
+    def lacking(self, accepted: set[str], fl_ctx: FLContext) -> str:
+        """Why no mean is made: the contribution of a site is missing."""
+        expected = fl_ctx.get_engine().get_component(self.recorder_id).current.expected
+        missing = sorted(set(expected) - accepted)
+        if not missing:
+            return ""
+        names = ", ".join(missing)
+        return f"no contribution of {names}: encrypted updates are added up of all sites or not at all"
+
+    def result(self, weights: Weights) -> DXO:
+        """Give the encrypted mean change, for NVFlare's HEModelShareableGenerator to add to the model."""
+        sums, self._sums = self._sums, {}
+        mean = {name: total * (1.0 / self._steps) for name, total in sums.items()}
+        meta = {MetaKey.PROCESSED_KEYS: dict.fromkeys(mean, True), MetaKey.PROCESSED_ALGORITHM: HE_ALGORITHM_CKKS}
+        return DXO(DataKind.WEIGHT_DIFF, data=mean, meta=meta)
 
 
 def _encrypted_size(value: Any) -> int:
     if not isinstance(value, CKKSVector):
         raise ValueError("a part of the update is not encrypted")
     return int(value.size())
-
-
-def _sender(fl_ctx: FLContext) -> str:
-    return str(fl_ctx.get_peer_context().get_identity_name())

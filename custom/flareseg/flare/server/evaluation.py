@@ -15,11 +15,10 @@ from nvflare.app_common.abstract.model import ModelLearnable, ModelLearnableKey
 from pydantic import ValidationError
 
 from flareseg.data.datalist import SplitName
-from flareseg.flare.names import Header, TaskName, job_task
+from flareseg.flare.names import Header, TaskName, job_min_clients, job_task, site_error, stamp
 from flareseg.flare.server.persistor import SegmentationModelPersistor
 from flareseg.flare.server.recorder import RunRecorder
 from flareseg.flare.server.selector import site_dice
-from flareseg.flare.server.workflow import job_min_clients, stamp
 from flareseg.record.messages import ScoresMessage
 
 
@@ -49,17 +48,17 @@ class GlobalModelEvaluation(Controller):
 
     def control_flow(self, abort_signal: Signal, fl_ctx: FLContext) -> None:
         """Evaluate; the results stand in the run's record."""
-        evaluation = self._recorder.record.evaluation
-        evaluation.expected = self._recorder.current.expected
         models = {name: self._persistor.get_model(name, fl_ctx) for name in self._persistor.candidates(fl_ctx)}
+        validation: dict[str, dict[str, ScoresMessage]] = {}
         for name, model in models.items():
-            twin = next((k for k in evaluation.validation if _same(models[k], model)), None)
-            evaluation.validation[name] = (
-                evaluation.validation[twin] if twin else self._score(name, model, "validation", abort_signal, fl_ctx)
+            twin = next((k for k in validation if _same(models[k], model)), None)
+            validation[name] = (
+                validation[twin] if twin else self._score(name, model, "validation", abort_signal, fl_ctx)
             )
+            self._recorder.validated(name, validation[name])
             if abort_signal.triggered:
                 return
-        known = rank(evaluation.validation)
+        known = rank(validation)
         if not known:
             self.system_panic("no site could score a model on its validation cases", fl_ctx)
             return
@@ -67,7 +66,7 @@ class GlobalModelEvaluation(Controller):
         testing = self._score(winner, models[winner], "testing", abort_signal, fl_ctx)
         if abort_signal.triggered:
             return
-        evaluation.testing, evaluation.winner = testing, winner
+        self._recorder.tested(winner, testing)
         self.log_info(fl_ctx, f"winner: {winner}, mean site Dice on validation {known[winner]:.4f}")
 
     def stop_controller(self, fl_ctx: FLContext) -> None:
@@ -109,9 +108,9 @@ class GlobalModelEvaluation(Controller):
     def _receive(self, client_task: ClientTask, fl_ctx: FLContext) -> None:
         site, result = client_task.client.name, client_task.result
         if result.get_return_code() != ReturnCode.OK:
-            error = result.get_header(Header.ERROR) or {"code": result.get_return_code(), "case": None}
-            self._recorder.record.evaluation.failed[site] = self._recorder.read_error(error)
-            self.log_error(fl_ctx, f"site {site} failed: {self._recorder.read_error(error)}")
+            error = site_error(result)
+            self._recorder.evaluation_failed(site, error)
+            self.log_error(fl_ctx, f"site {site} failed: {error}")
             return
         try:
             self._scores[site] = ScoresMessage.model_validate(from_shareable(result).data)

@@ -23,7 +23,7 @@ from pydantic import ValidationError
 import flareseg
 from flareseg.errors import FlaresegError, plain
 from flareseg.flare.names import RECORD_FILE, Happened, Header, Prop, job_task, run_folder
-from flareseg.record.messages import ScoresMessage, SiteError, SiteReport
+from flareseg.record.messages import RoundReport, ScoresMessage, SiteError
 from flareseg.record.model_file import payload_bytes
 from flareseg.record.run import ModelNote, RoundRecord, RunRecord
 
@@ -49,7 +49,7 @@ class RunRecorder(FLComponent):
 
     @property
     def record(self) -> RunRecord:
-        """The record of this run.
+        """The record of this run, to be read: only this component changes it, under its lock.
 
         Raises:
             RuntimeError: the run has not started.
@@ -88,11 +88,13 @@ class RunRecorder(FLComponent):
         elif event_type == AppEventType.AFTER_CONTRIBUTION_ACCEPT:
             self._contribution(fl_ctx)
         elif event_type == AppEventType.ROUND_DONE:
-            self._end_round(fl_ctx)
+            self.current.close(time.perf_counter() - self._round_started)
         elif event_type == EventType.FATAL_SYSTEM_ERROR:
-            self._failed_system(str(fl_ctx.get_prop(FLContextKey.EVENT_DATA, "")))
+            self._record.fail(str(fl_ctx.get_prop(FLContextKey.EVENT_DATA, "")))
         elif event_type == EventType.ABOUT_TO_END_RUN:
-            self._end(fl_ctx)
+            self._record.finish(time.time())
+            self.save(fl_ctx)
+            self.log_info(fl_ctx, f"run ended: {self._record.status} {self._record.reason}".rstrip())
         elif event_type == InfoCollector.EVENT_TYPE_GET_STATS:
             collector = fl_ctx.get_prop(InfoCollector.CTX_KEY_STATS_COLLECTOR)
             if collector is not None:
@@ -103,10 +105,47 @@ class RunRecorder(FLComponent):
         with self._lock:
             self.current.bytes_sent += self._model_bytes
 
-    def failed(self, site: str, error: Any) -> None:
+    def failed(self, site: str, error: SiteError) -> None:
         """Note that a site answered with an error."""
         with self._lock:
-            self.current.failed[site] = self.read_error(error)
+            self.current.failed[site] = error
+
+    def end_early(self, reason: str) -> None:
+        """Note that the run ends before its last round, as it should."""
+        with self._lock:
+            self.record.ended_early = reason
+
+    def validated(self, model: str, scores: dict[str, ScoresMessage]) -> None:
+        """Note how the sites scored a kept model on their validation cases."""
+        with self._lock:
+            self.record.evaluation.expected = self.current.expected
+            self.record.evaluation.validation[model] = scores
+
+    def tested(self, winner: str, scores: dict[str, ScoresMessage]) -> None:
+        """Note which model won, and its scores on the held-out test cases."""
+        with self._lock:
+            self.record.evaluation.winner, self.record.evaluation.testing = winner, scores
+
+    def evaluation_failed(self, site: str, error: SiteError) -> None:
+        """Note that a site could not score a model."""
+        with self._lock:
+            self.record.evaluation.failed[site] = error
+
+    def keep(self, name: str, rounds_done: int, score: float | None) -> None:
+        """Note that a model was kept under a name."""
+        with self._lock:
+            self.record.models[name] = ModelNote(rounds_done=rounds_done, score=score)
+
+    def best_score(self, name: str) -> float | None:
+        """Score of the model kept under a name; None where there is none."""
+        with self._lock:
+            note = self.record.models.get(name)
+            return None if note is None else note.score
+
+    def snapshot(self) -> RunRecord:
+        """A copy of the record as it is now."""
+        with self._lock:
+            return self.record.model_copy(deep=True)
 
     def was_accepted(self, site: str) -> bool:
         """Whether a site's contribution to the current round was accepted."""
@@ -128,9 +167,8 @@ class RunRecorder(FLComponent):
         """Note that a site's result came after its round was closed."""
         with self._lock:
             for item in self.record.rounds:
-                if item.round == round_number and site in {*item.absent, *item.expected} - {*item.accepted}:
-                    item.late = sorted({*item.late, site})
-                    item.absent = [name for name in item.absent if name != site]
+                if item.round == round_number:
+                    item.note_late(site)
 
     def save(self, fl_ctx: FLContext) -> None:
         """Write the record now; on a full disk the one before stays, and the log says so."""
@@ -150,18 +188,9 @@ class RunRecorder(FLComponent):
             self.save(fl_ctx)
 
     def progress(self) -> dict[str, Any]:
-        """What to show while the job runs: the state and the last two rounds."""
+        """What to show while the job runs."""
         with self._lock:
-            record = self.record
-            return {
-                "status": record.status,
-                "rounds_total": record.task["training"]["rounds"],
-                "rounds_done": sum(1 for item in record.rounds if item.seconds),
-                "elapsed_seconds": time.time() - record.started,
-                "evaluating": sorted(record.evaluation.validation),
-                "winner": record.evaluation.winner,
-                "rounds": [item.model_dump(mode="json") for item in record.rounds[-2:]],
-            }
+            return self.record.progress(time.time())
 
     def _start(self, fl_ctx: FLContext) -> None:
         try:
@@ -209,73 +238,15 @@ class RunRecorder(FLComponent):
             self.current.sites[site] = report
             self.record.modalities[site] = report.modality
 
-    def _report(self, site: str, result: Shareable, fl_ctx: FLContext) -> SiteReport | None:
+    def _report(self, site: str, result: Shareable, fl_ctx: FLContext) -> RoundReport | None:
         try:
-            return SiteReport.model_validate(result.get_header(Header.REPORT))
+            return RoundReport.model_validate(result.get_header(Header.REPORT))
         except ValidationError as error:
             fields = sorted({".".join(map(str, item["loc"])) for item in error.errors()})
             self.log_warning(fl_ctx, f"site {site}: report ignored, unexpected {plain(', '.join(fields))}")
             return None
 
-    @staticmethod
-    def read_error(error: Any) -> SiteError:
-        """Check what a site says of its failure."""
-        try:
-            return SiteError.model_validate(error)
-        except ValidationError:
-            return SiteError(code="UNREADABLE_ERROR")
-
-    def _end_round(self, fl_ctx: FLContext) -> None:
-        current = self.current
-        self._note_absent(current)
-        current.seconds = time.perf_counter() - self._round_started
-        longest = max((report.seconds for report in current.sites.values()), default=None)
-        current.overhead_seconds = None if longest is None else current.seconds - longest
-
-    def _failed_system(self, reason: str) -> None:
-        if self.record.reason:
-            return
-        open_round = self.record.rounds and not self.current.seconds
-        missing = self.missing() if open_round else ""
-        self.record.reason = f"{reason} (missing: {missing})" if missing else reason
-
-    @staticmethod
-    def _note_absent(item: RoundRecord) -> None:
-        heard = {*item.accepted, *item.refused, *item.failed, *item.late}
-        item.absent = sorted(set(item.expected) - heard)
-
     def missing(self) -> str:
-        """Why the sites of the current round that were not accepted are missing, in words; empty if none is."""
+        """Why the sites of the current round that were not accepted are missing; empty where all were."""
         with self._lock:
-            item = self.current
-            self._note_absent(item)
-            reasons = {site: f"refused: {why}" for site, why in item.refused.items()}
-            reasons |= {site: f"failed: {error.code}" for site, error in item.failed.items()}
-            reasons |= dict.fromkeys(item.late, "late") | dict.fromkeys(item.absent, "absent")
-            return "; ".join(f"{site} {reasons[site]}" for site in sorted(reasons))
-
-    def _end(self, fl_ctx: FLContext) -> None:
-        record = self.record
-        record.finished = time.time()
-        if record.rounds and not self.current.seconds:
-            self._note_absent(self.current)
-        done = sum(1 for item in record.rounds if item.seconds)
-        everyone = set(record.evaluation.expected)
-        evaluated = record.evaluation.winner is not None and record.evaluation.testing
-        short = done < record.task["training"]["rounds"] and not record.ended_early
-        if record.reason or short or not evaluated:
-            record.status = "failed"
-            record.reason = record.reason or f"the job was stopped after {done} rounds"
-        elif record.ended_early:
-            record.status = "subset"
-        elif all(item.whole for item in record.rounds) and set(record.evaluation.testing) == everyone:
-            record.status = "complete"
-        else:
-            record.status = "subset"
-        self.save(fl_ctx)
-        self.log_info(fl_ctx, f"run ended: {record.status} {record.reason}".rstrip())
-
-    def keep(self, name: str, rounds_done: int, score: float | None) -> None:
-        """Note that a model was kept under a name."""
-        with self._lock:
-            self.record.models[name] = ModelNote(rounds_done=rounds_done, score=score)
+            return self.current.missing()

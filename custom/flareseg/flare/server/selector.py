@@ -62,8 +62,8 @@ class BestModelSelector(FLComponent):
             (MODEL_BEST, METRIC_DICE, site_dice(scores)),
             (MODEL_BEST_SMALL, METRIC_SMALL_DICE, site_small_dice(scores)),
         ):
-            known = recorder.record.models.get(name)
-            if score is None or (known is not None and known.score is not None and score <= known.score):
+            best = recorder.best_score(name)
+            if score is None or (best is not None and score <= best):
                 continue
             model = fl_ctx.get_prop(AppConstants.GLOBAL_MODEL)
             if not self._component(self.persistor_id, fl_ctx).keep(name, model, rounds_done, score, fl_ctx):

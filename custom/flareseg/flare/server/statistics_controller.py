@@ -9,8 +9,7 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.app_common.workflows.statistics_controller import StatisticsController
 
 from flareseg.errors import FlaresegError
-from flareseg.flare.names import Header, job_min_clients, job_task
-from flareseg.flare.server.recorder import RunRecorder
+from flareseg.flare.names import job_min_clients, job_task, site_error
 
 BINS = 10
 """Bins of every histogram: a site with no more patients than this keeps its histograms."""
@@ -56,5 +55,4 @@ class SiteStatisticsController(StatisticsController):
 
     def handle_client_errors(self, rc: str, client_task: ClientTask, fl_ctx: FLContext) -> None:
         """Name the site and its error; k of n decides at the end."""
-        error = client_task.result.get_header(Header.ERROR) or {"code": rc, "case": None}
-        self.log_error(fl_ctx, f"site {client_task.client.name} failed: {RunRecorder.read_error(error)}")
+        self.log_error(fl_ctx, f"site {client_task.client.name} failed: {site_error(client_task.result)}")

@@ -15,7 +15,7 @@ from nvflare.app_common.app_event_type import AppEventType
 from nvflare.app_common.workflows.scatter_and_gather import ScatterAndGather
 
 from flareseg.errors import FlaresegError
-from flareseg.flare.names import Header, TaskName, job_min_clients, job_task, stamp
+from flareseg.flare.names import TaskName, job_min_clients, job_task, site_error, stamp
 from flareseg.flare.server.recorder import RunRecorder
 from flareseg.memory import freeze_garbage
 
@@ -103,7 +103,7 @@ class SegmentationTraining(ScatterAndGather):
                 f"a round needs {self._min_clients} sites"
             )
             self.log_info(fl_ctx, reason)
-            self._recorder.record.ended_early = reason
+            self._recorder.end_early(reason)
             self._num_rounds = done
 
     def _prepare_train_task_data(self, client_task: ClientTask, fl_ctx: FLContext) -> None:
@@ -129,9 +129,9 @@ class SegmentationTraining(ScatterAndGather):
     ) -> bool:
         code = result.get_return_code()
         if code != ReturnCode.OK and not is_unknown_task:
-            error = result.get_header(Header.ERROR) or {"code": code, "case": None}
+            error = site_error(result)
             self._recorder.failed(client_name, error)
-            self.log_error(fl_ctx, f"site {client_name} failed: {self._recorder.read_error(error)}")
+            self.log_error(fl_ctx, f"site {client_name} failed: {error}")
         return bool(super()._accept_train_result(client_name, result, fl_ctx, is_unknown_task))
 
     def process_result_of_unknown_task(

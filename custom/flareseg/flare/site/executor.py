@@ -1,4 +1,4 @@
-"""The client's component: NVFlare's tasks train, validate and submit_model on a learner."""
+"""The client's component: NVFlare's tasks train and validate on a learner."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from nvflare.apis.analytix import AnalyticsDataType
@@ -25,7 +26,15 @@ import flareseg
 from flareseg.config.site import SITE_FILE, check_site_fits, load_site
 from flareseg.data.site_data import SiteData
 from flareseg.errors import ErrorCode, FlaresegError
-from flareseg.flare.names import META_MEAN_SCALE, METRIC_DICE, METRIC_SMALL_DICE, Header, TaskName, job_task
+from flareseg.flare.names import (
+    META_MEAN_SCALE,
+    METRIC_DICE,
+    METRIC_SMALL_DICE,
+    Header,
+    TaskName,
+    failed_reply,
+    job_task,
+)
 from flareseg.flare.site.data_check import data_fault
 from flareseg.flare.site.local_parameters import LocalParameters
 from flareseg.flare.site.privacy import SitePrivacy
@@ -34,7 +43,17 @@ from flareseg.learning.metrics import Scores
 from flareseg.memory import freeze_garbage, keep_freed_pages
 from flareseg.networks.state import State
 from flareseg.privacy.scopes import Encrypted
+from flareseg.record.messages import RoundReport, ScoresMessage
 from flareseg.record.model_file import save_model, to_numpy, to_torch_like
+
+
+class _Asked(NamedTuple):
+    """A task as it came, whether to stop it, and when it began (``time.perf_counter``)."""
+
+    shareable: Shareable
+    fl_ctx: FLContext
+    should_stop: Callable[[], bool]
+    started: float
 
 
 class SegmentationExecutor(Executor):
@@ -50,7 +69,6 @@ class SegmentationExecutor(Executor):
         self._privacy: SitePrivacy | None = None
         self._learner: Learner | None = None
         self._local: LocalParameters | None = None
-        self._local_model: State | None = None
         self._data_fault: FlaresegError | None = None
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
@@ -62,20 +80,19 @@ class SegmentationExecutor(Executor):
 
     def execute(self, task_name: str, shareable: Shareable, fl_ctx: FLContext, abort_signal: Signal) -> Shareable:
         """Execute one task; never raises."""
-        tasks: dict[str, Callable[[Shareable, FLContext, Callable[[], bool]], Shareable]] = {
+        tasks: dict[str, Callable[[_Asked], Shareable]] = {
             TaskName.TRAIN: self._train,
             TaskName.VALIDATE: self._validate,
-            TaskName.SUBMIT_MODEL: self._submit_model,
         }
         if task_name not in tasks:
             return make_reply(ReturnCode.TASK_UNKNOWN)
-        started = time.perf_counter()
+        asked = _Asked(shareable, fl_ctx, lambda: bool(abort_signal.triggered), time.perf_counter())
         cleanup_memory()  # of the task before: freed pages that glibc keeps add up over a hundred rounds
         try:
             self._privacy = self._privacy or SitePrivacy.of(fl_ctx)
             self._privacy.scope.check(job_task(fl_ctx))
             self._check_same(shareable, fl_ctx)
-            result = tasks[task_name](shareable, fl_ctx, lambda: bool(abort_signal.triggered))
+            result = tasks[task_name](asked)
         except Stopped:
             return make_reply(ReturnCode.TASK_ABORTED)
         except FlaresegError as error:
@@ -97,13 +114,12 @@ class SegmentationExecutor(Executor):
                 ),
                 fl_ctx,
             )
-        report = result.get_header(Header.REPORT, {})
-        result.set_header(Header.REPORT, {**report, "seconds": time.perf_counter() - started})
         result.set_header(Header.VERSION, flareseg.__version__)
         result.set_header(Header.TASK_DIGEST, shareable.get_header(Header.TASK_DIGEST))
         return result
 
-    def _train(self, shareable: Shareable, fl_ctx: FLContext, should_stop: Callable[[], bool]) -> Shareable:
+    def _train(self, asked: _Asked) -> Shareable:
+        shareable, fl_ctx, should_stop, started = asked
         learner = self._get_learner(fl_ctx)
         training = learner.task.training
         round_number = int(shareable.get_header(AppConstants.CURRENT_ROUND))
@@ -118,7 +134,6 @@ class SegmentationExecutor(Executor):
         result = learner.train(state, round_number, should_stop)
         if learner.local:
             local.keep(round_number, learner.local)
-        self._local_model = {name: value.detach().cpu().clone() for name, value in learner.network.state_dict().items()}
         update = privacy.protect(result.update)
         dxo = DXO(DataKind.WEIGHT_DIFF, data=to_numpy(update))
         dxo.set_meta_prop(MetaKey.NUM_STEPS_CURRENT_ROUND, result.steps)
@@ -127,30 +142,32 @@ class SegmentationExecutor(Executor):
         finite = {name: value for name, value in metrics.items() if value == value}
         if finite:
             dxo.set_meta_prop(MetaKey.INITIAL_METRICS, finite)
+        told = privacy.report()
         self._stream(
             ({} if result.loss is None else {"train/loss": result.loss})
             | {"train/mean_scale": result.mean_scale}
-            | {f"privacy/{k}": float(v) for k, v in privacy.report().items() if k in ("clipped", "epsilon")}
+            | ({} if told.clipped is None else {"privacy/clipped": float(told.clipped)})
+            | ({} if told.epsilon is None else {"privacy/epsilon": told.epsilon})
             | {f"validation/{name}": value for name, value in finite.items()}
             | ({f"validation/dice_{k}": v.mean for k, v in scores.dice.items() if v.volumes} if scores else {}),
             round_number,
             fl_ctx,
         )
         reply = dxo.to_shareable()
-        reply.set_header(
-            Header.REPORT,
-            {
-                "loss": result.loss,
-                "mean_scale": result.mean_scale,
-                "training_seconds": result.seconds,
-                "modality": learner.data.site.modality,
-                "privacy": privacy.report(),
-                "scores": None if scores is None else scores.as_dict(),
-            },
+        report = RoundReport(
+            modality=learner.data.site.modality,
+            seconds=time.perf_counter() - started,
+            loss=result.loss,
+            mean_scale=result.mean_scale,
+            training_seconds=result.seconds,
+            scores=None if scores is None else ScoresMessage.model_validate(scores.as_dict()),
+            privacy=told,
         )
+        reply.set_header(Header.REPORT, report.model_dump(mode="json"))
         return reply
 
-    def _validate(self, shareable: Shareable, fl_ctx: FLContext, should_stop: Callable[[], bool]) -> Shareable:
+    def _validate(self, asked: _Asked) -> Shareable:
+        shareable, fl_ctx, should_stop, _ = asked
         learner = self._get_learner(fl_ctx)
         split = shareable.get_header(Header.SPLIT, "validation")
         if split not in ("validation", "testing"):
@@ -164,17 +181,8 @@ class SegmentationExecutor(Executor):
             self._keep_winner(learner, state, shareable, fl_ctx)
         learner.local = self._get_local(shareable, fl_ctx).before(learner.task.training.rounds)
         scores = learner.validate(state, split, should_stop)
-        reply = DXO(DataKind.METRICS, data=scores.as_dict()).to_shareable()
-        reply.set_header(Header.REPORT, {"modality": learner.data.site.modality})
-        return reply
-
-    def _submit_model(self, shareable: Shareable, fl_ctx: FLContext, should_stop: Callable[[], bool]) -> Shareable:
-        self._site_privacy.allow_local_model()
-        if self._local_model is None:
-            return make_reply(ReturnCode.EMPTY_RESULT)
-        own = self._get_learner(fl_ctx).local
-        shared = {name: value for name, value in self._local_model.items() if name not in own}
-        return DXO(DataKind.WEIGHTS, data=to_numpy(shared)).to_shareable()
+        message = ScoresMessage.model_validate(scores.as_dict())
+        return DXO(DataKind.METRICS, data=message.model_dump(mode="json")).to_shareable()
 
     @property
     def _site_privacy(self) -> SitePrivacy:
@@ -239,9 +247,7 @@ class SegmentationExecutor(Executor):
         if error.case is not None:
             case_id = hashlib.sha256(self._salt + error.case.encode()).hexdigest()[:10]
         self.log_error(fl_ctx, f"{error.code.value}{f' (case {case_id})' if case_id else ''}: {error}")
-        reply = make_reply(ReturnCode.EXECUTION_EXCEPTION)
-        reply.set_header(Header.ERROR, {"code": error.code.value, "case": case_id})
-        return reply
+        return failed_reply(error.code, case_id)
 
     def _stream(self, values: dict[str, float], step: int, fl_ctx: FLContext) -> None:
         for tag, value in values.items():

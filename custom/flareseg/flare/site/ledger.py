@@ -10,12 +10,12 @@ from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_component import FLComponent
 from nvflare.apis.fl_constant import EventScope, FedEventHeader, FLContextKey, ReturnCode
 from nvflare.apis.fl_context import FLContext
-from nvflare.apis.shareable import ReservedHeaderKey, Shareable, make_reply
+from nvflare.apis.shareable import ReservedHeaderKey, Shareable
 from nvflare.app_common.app_constant import AppConstants
 from nvflare.widgets.widget import WidgetID
 
 from flareseg.errors import DataError, ErrorCode
-from flareseg.flare.names import Header
+from flareseg.flare.names import Header, failed_reply
 from flareseg.privacy.ledger import LEDGER_FILE, append
 
 _OURS = "flareseg."
@@ -60,8 +60,7 @@ class SiteLedger(FLComponent):
         except (OSError, DataError) as error:
             # NVFlare sends the same object: emptied here, nothing goes out that the ledger does not know.
             leaving.clear()
-            leaving.update(make_reply(ReturnCode.EXECUTION_EXCEPTION))
-            leaving.set_header(Header.ERROR, {"code": ErrorCode.NO_LEDGER.value, "case": None})
+            leaving.update(failed_reply(ErrorCode.NO_LEDGER))
             self.log_error(fl_ctx, f"{path}: nothing is sent, the ledger cannot be written: {error}", fire_event=False)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
 
 from nvflare.apis.fl_constant import FLContextKey
 from nvflare.apis.fl_context import FLContext
@@ -16,7 +15,8 @@ from flareseg.networks.state import State
 from flareseg.privacy.budget import Budget
 from flareseg.privacy.clipping import clip_update
 from flareseg.privacy.dp_sgd import sample_rate
-from flareseg.privacy.scopes import Clipped, DifferentialPrivacy, Open, Scope, read_scope
+from flareseg.privacy.scopes import Clipped, DifferentialPrivacy, Scope, read_scope
+from flareseg.record.messages import PrivacyMessage
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class SitePrivacy:
         if isinstance(scope, DifferentialPrivacy):
             self.differential = scope
             self._budget = Budget.of_site(root, scope)
-        self._report: dict[str, Any] = {}
+        self._report = PrivacyMessage(scope=scope.name)
         self._rounds = self._clipped = 0
 
     @classmethod
@@ -90,14 +90,15 @@ class SitePrivacy:
         epsilon = self._budget.spend(self.job, rate, task.training.steps)
         left = self._budget.steps_left(rate) // task.training.steps
         scope = self.differential
-        self._report = {
-            "epsilon": epsilon,
-            "delta": scope.delta,
-            "budget": scope.epsilon,
-            "noise_multiplier": scope.noise_multiplier,
-            "sample_rate": rate,
-            "rounds_left": left,
-        }
+        self._report = PrivacyMessage(
+            scope=scope.name,
+            epsilon=epsilon,
+            delta=scope.delta,
+            budget=scope.epsilon,
+            noise_multiplier=scope.noise_multiplier,
+            sample_rate=rate,
+            rounds_left=left,
+        )
         logger.info(
             f"privacy: ε = {epsilon:.3f} of {scope.epsilon:g} at δ = {scope.delta:g} spent with this round "
             f"({len(patients)} patients, q = {rate:.3f}, σ = {scope.noise_multiplier:g}); {left} more rounds fit"
@@ -111,26 +112,13 @@ class SitePrivacy:
         clipped = norm > self.scope.max_norm
         self._rounds += 1
         self._clipped += clipped
-        self._report = {"clipped": bool(clipped)}
+        self._report = PrivacyMessage(scope=self.scope.name, clipped=bool(clipped))
         logger.info(
             f"privacy: norm of the update {norm:.4g}, bound {self.scope.max_norm:g}; clipped in {self._clipped} of "
             f"{self._rounds} rounds"
         )
         return bounded
 
-    def allow_local_model(self) -> None:
-        """Raise unless this site's own model may leave as it is.
-
-        Raises:
-            FlaresegError: it would go round the scope.
-        """
-        if not isinstance(self.scope, Open):
-            raise FlaresegError(
-                f"A site's own model does not leave under the privacy scope {self.scope.name}.",
-                "Use a job that sends updates alone.",
-                code=ErrorCode.SCOPE_MISMATCH,
-            )
-
-    def report(self) -> dict[str, Any]:
-        """What the server is told of the last round."""
-        return {"scope": self.scope.name, **self._report}
+    def report(self) -> PrivacyMessage:
+        """What the server may know of the last round."""
+        return self._report

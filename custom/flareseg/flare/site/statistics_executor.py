@@ -7,7 +7,7 @@ from typing import Any
 from nvflare.apis.dxo import DXO, from_shareable
 from nvflare.apis.fl_constant import ReturnCode
 from nvflare.apis.fl_context import FLContext
-from nvflare.apis.shareable import Shareable, make_reply
+from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
 from nvflare.app_common.app_constant import StatisticsConstants as Words
 from nvflare.app_common.executors.statistics.statistics_executor import StatisticsExecutor
@@ -19,7 +19,7 @@ from nvflare.app_common.statistics.statistics_privacy_cleanser import Statistics
 from nvflare.fuel.utils import fobs
 
 from flareseg.errors import ErrorCode, FlaresegError
-from flareseg.flare.names import Header
+from flareseg.flare.names import failed_reply
 from flareseg.flare.site.privacy import scope_in_force
 from flareseg.flare.site.statistics import SiteStatistics
 from flareseg.privacy.scopes import FederatedStatistics
@@ -120,6 +120,4 @@ class SiteStatisticsExecutor(StatisticsExecutor):
 
     def _failure(self, error: FlaresegError, fl_ctx: FLContext) -> Shareable:
         self.log_error(fl_ctx, f"{error.code.value}: {error}")
-        reply = make_reply(ReturnCode.EXECUTION_EXCEPTION)
-        reply.set_header(Header.ERROR, {"code": error.code.value, "case": None})
-        return reply
+        return failed_reply(error.code)

@@ -8,6 +8,7 @@ from flareseg.flare.site_check.identity import check_identity
 from flareseg.flare.site_check.kit import Kit
 from flareseg.flare.site_check.machine import check_machine
 from flareseg.flare.site_check.network import check_listening, check_network
+from flareseg.flare.site_check.policy import check_policy
 from flareseg.flare.site_check.report import Check, is_ready
 from flareseg.flare.site_check.scopes import check_scopes
 from flareseg.flare.site_check.software import check_preflight, check_versions
@@ -23,7 +24,7 @@ def check_site(kit: Kit, job: Path | None = None) -> list[Check]:
         job: a job that is to run, checked against what the site offers.
     """
     running = bool(processes_of(kit.folder))
-    checks = [check_versions(kit), *check_identity(kit), check_scopes(kit)]
+    checks = [check_versions(kit), *check_identity(kit), check_policy(kit), check_scopes(kit)]
     site = None
     if kit.is_server:
         checks.append(check_listening(kit, running))

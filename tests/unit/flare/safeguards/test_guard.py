@@ -39,6 +39,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"path": CONVERTER, "args": {"events_to_convert": ["analytix_log_stats", "_error_log_available"]}},
         "no other event",
     ),
+    "a class that moved": (
+        {"path": "flareseg.flare.aggregator.FedGSAggregator"},
+        "is now flareseg.flare.server.plain_aggregator.PlainAggregator",
+    ),
     "another prefix": ({"path": CONVERTER, "args": {"fed_event_prefix": ""}}, "no other event"),
 }
 

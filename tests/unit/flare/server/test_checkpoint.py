@@ -37,7 +37,8 @@ def record(**changes: Any) -> RunRecord:
 
 def checkpoint(size: int = 5, value: float = 0.1) -> Checkpoint:
     models = {"last": {"w": torch.full((size,), value)}, "best": {"w": torch.arange(size), "b": torch.tensor(True)}}
-    return Checkpoint(record(), models, {"w": torch.full((size,), 1e-45)}, [0.1 + 0.2])
+    state = {"velocity/w": torch.full((size,), 1e-45), "norms": torch.tensor([0.1 + 0.2], dtype=torch.float64)}
+    return Checkpoint(record(), models, state)
 
 
 @contextmanager
@@ -61,8 +62,8 @@ def test_what_was_written_is_read_to_the_last_bit(tmp_path: Path) -> None:
     assert read.models.keys() == wrote.models.keys()
     for name, model in wrote.models.items():
         assert all(torch.equal(read.models[name][key], value) for key, value in model.items())
-    assert read.norms == wrote.norms
-    assert torch.equal(read.momentum["w"], wrote.momentum["w"])
+    assert read.aggregator.keys() == wrote.aggregator.keys()
+    assert all(torch.equal(read.aggregator[key], value) for key, value in wrote.aggregator.items())
     assert path.parent.stat().st_mode & 0o077 == 0
 
 
@@ -110,7 +111,7 @@ def test_continues_only_its_own_run(changes: dict[str, Any], words: str) -> None
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"\x80\x04", {"models": {}}, {"record": "{}", "models": {}, "momentum": {}}], ids=str
+    "content", [b"", b"\x80\x04", {"format": 2, "models": {}}, {"format": 2, "record": "{}", "models": {}}], ids=str
 )
 def test_a_damaged_file_is_refused(tmp_path: Path, content: Any) -> None:
     path = tmp_path / f"{JOB}.pt"

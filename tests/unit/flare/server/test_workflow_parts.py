@@ -21,7 +21,7 @@ from flareseg.flare.server.selector import site_dice, site_small_dice
 from flareseg.flare.server.workflow import SegmentationTraining
 from flareseg.flare.site.executor import SegmentationExecutor
 from flareseg.flare.site.privacy import scope_in_force
-from flareseg.record.messages import ScoreMessage, ScoresMessage
+from flareseg.record.messages import ScoreMessage, ScoresMessage, SiteError
 
 
 def scores(mean: float | None, small: float | None = None) -> ScoresMessage:
@@ -59,7 +59,9 @@ def test_sites_that_a_job_names_are_expected(deploy_map: dict[str, Any], sites: 
     [None, "text", {"code": "../etc"}, {"code": "NO_DATA", "case": "patient-7"}, {"code": "NO_DATA", "x": 1}],
 )
 def test_what_a_site_says_of_a_failure_is_checked(error: Any) -> None:
-    assert RunRecorder.read_error(error).code == "UNREADABLE_ERROR"
+    assert SiteError.read(error, "").code == "UNREADABLE_ERROR"
+    assert SiteError.read({"code": "NO_DATA", "case": "0123456789"}, "").case == "0123456789"
+    assert SiteError.read(None, "TASK_ABORTED").code == "TASK_ABORTED"
 
 
 def test_a_report_cannot_write_lines_of_its_own_into_the_log(caplog: pytest.LogCaptureFixture) -> None:
@@ -72,7 +74,6 @@ def test_a_report_cannot_write_lines_of_its_own_into_the_log(caplog: pytest.LogC
     assert "report ignored, unexpected" in line
     assert len(line) < 500
     assert line.isprintable()
-    assert RunRecorder.read_error({"code": "NO_DATA", "case": "0123456789"}).case == "0123456789"
 
 
 def test_text_of_a_site_is_one_short_line() -> None:

@@ -21,6 +21,7 @@ from flareseg.flare.site_check.identity import check_identity
 from flareseg.flare.site_check.kit import Kit, load_kit
 from flareseg.flare.site_check.machine import GIB, check_machine, judge_device, judge_free
 from flareseg.flare.site_check.network import judge_addresses, judge_clock
+from flareseg.flare.site_check.policy import check_policy
 from flareseg.flare.site_check.report import Check, Status, as_dict, is_ready, table
 from flareseg.flare.site_check.software import check_versions, judge_versions
 from flareseg.flare.site_check.study import check_data, check_job, check_site_file
@@ -239,6 +240,19 @@ def test_site_yaml_and_data(kit: Kit, tmp_path: Path) -> None:
     (kit.local / "site.yaml").write_text("modality: XR")
     site, check = check_site_file(kit)
     assert (site, check.status) == (None, Status.RED)
+
+
+def test_a_policy_of_an_earlier_version_is_named(kit: Kit) -> None:
+    path = kit.local / "resources.json.default"
+    path.write_text(json.dumps({"class_allow_list": list(CLASS_ALLOW_LIST)}))
+    assert check_policy(kit).status is Status.GREEN
+    components = [{"id": "component_guard", "path": "flareseg.flare.guard.ComponentGuard"}]
+    path.write_text(json.dumps({"class_allow_list": ["flareseg.flare.aggregator.FedGSAggregator"]}))
+    (kit.local / "privacy.json").write_text(json.dumps({"components": components}))
+    check = check_policy(kit)
+    assert check.status is Status.RED
+    assert "resources.json: flareseg.flare.aggregator.FedGSAggregator is now flareseg.flare.server.plain" in check.found
+    assert "privacy.json: flareseg.flare.guard.ComponentGuard is now flareseg.flare.safeguards.guard" in check.found
 
 
 def job_checks(kit: Kit, tmp_path: Path, change: Any, resources: dict[str, Any]) -> dict[str, Check]:
