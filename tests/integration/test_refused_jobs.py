@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from federation import tiny_changes
-from flareseg.job.approval import APPROVED_JOBS, approve
+from flareseg.job.approval import APPROVED_JOBS, approve, look_at
 from refused_jobs import AT_SITES, AT_THE_SERVER, CONVERTER, NOT_DEPLOYED, make, meta
 from secure_federation import SecureFederation, eventually
 
@@ -91,7 +91,7 @@ def test_a_job_changed_after_its_approval_runs_at_the_other_sites_alone(
     """The site runs the job that its reviewer approved, and not the one with another task.yaml or meta.json."""
     job = make(tmp_path, lambda job, planted: None, planted)
     try:
-        approve(job, secure.kit(SITE))
+        approve(look_at(job), secure.kit(SITE))
         changed = shutil.copytree(job, tmp_path / "changed")
         (changed / "app/config/task.yaml").open("a").write("# changed\n")
         facts = end(secure, submit(secure, changed))

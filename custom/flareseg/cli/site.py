@@ -17,6 +17,7 @@ from flareseg.flare.site_check.kit import load_kit
 from flareseg.flare.site_check.report import as_dict, is_ready, table
 from flareseg.flare.site_check.run import check_site
 from flareseg.job.approval import approve as approve_job
+from flareseg.job.approval import check_site_kit, look_at
 from flareseg.privacy.budget import Budget, spent_epsilon
 from flareseg.privacy.ledger import LEDGER_FILE, chain_end, read
 from flareseg.privacy.scopes import DifferentialPrivacy, load_scope
@@ -45,11 +46,17 @@ def check(
 
 @app.command(epilog="Example: flareseg site approve build/fedgin-fedgs --kit hospital-a")
 def approve(
-    bundle: Annotated[Path, typer.Argument(help="The reviewed folder, made by flareseg job bundle.")],
+    bundle: Annotated[Path, typer.Argument(help="A folder made by flareseg job bundle.")],
     kit: KitFolder = Path("."),
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask: the review was read.")] = False,
 ) -> None:
-    """Approve a job: the site runs it while every file is the reviewed one, and no job without an approval."""
-    path = approve_job(bundle, kit)
+    """Show what a job does and approve it: the site runs it while every file is the one shown, and no other job."""
+    check_site_kit(kit)
+    reviewed = look_at(bundle)
+    typer.echo(reviewed.text)
+    if not yes:
+        typer.confirm("Approve this job?", abort=True)
+    path = approve_job(reviewed, kit)
     tell(f"Approved: {path}\nThis site runs the jobs in {path.parent} and no other; remove a file to withdraw it.")
 
 

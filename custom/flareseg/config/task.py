@@ -23,6 +23,8 @@ from flareseg.config.methods import FedGS
 from flareseg.config.settings import Fraction, Positive, Settings, load_settings
 
 Modality = Literal["CT", "MR", "RGB"]
+LabelName = Annotated[str, Field(pattern=r"^[\w .,:;()+/-]+$")]
+"""Letters, digits and a few signs: a label's name stands in logs, reviews and reports and forges nothing there."""
 
 
 class Intensity(Settings):
@@ -111,7 +113,7 @@ class Task(Settings):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     """Name of the task."""
-    labels: Annotated[tuple[str, ...], Field(min_length=1)]
+    labels: Annotated[tuple[LabelName, ...], Field(min_length=1)]
     """What is segmented, one output channel each; labels may overlap."""
     modalities: Annotated[dict[Modality, Intensity], Field(min_length=1)]
     """Modalities that may take part (CT, MR, RGB), and their intensity normalisation."""

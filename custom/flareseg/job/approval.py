@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-import json
+import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+import flareseg
+from flareseg.config.settings import read_json
 from flareseg.errors import SettingsError
-from flareseg.job.manifest import MANIFEST, META, job_manifest, manifest_digest
+from flareseg.files import json_bytes, write_whole
+from flareseg.job.manifest import MANIFEST, META, REVIEW, job_manifest, manifest_digest, read_meta
+from flareseg.job.review import review
 
 APPROVED_JOBS = "approved_jobs"
 
@@ -26,40 +32,82 @@ class Approval(BaseModel):
     files: dict[str, str]
 
 
-def approve(bundle: Path, kit: Path) -> Path:
-    """Write the approval of a bundle into a site's kit; from the first on the site runs approved jobs alone.
+@dataclass(frozen=True)
+class Reviewed:
+    """A bundle as a reviewer saw it.
+
+    Attributes:
+        name: the job's name.
+        files: what :func:`flareseg.job.manifest.job_manifest` lists.
+        text: the review, made here from these files.
+    """
+
+    name: str
+    files: dict[str, str]
+    text: str
+
+
+def look_at(bundle: Path) -> Reviewed:
+    """Check a bundle and say in words what it does, from its files alone: a bundle's own REVIEW.md may lie.
 
     Args:
         bundle: a folder made by ``flareseg job bundle``.
+
+    Raises:
+        SettingsError: the bundle was changed since it was made, its REVIEW.md says something else, or a file of it
+            cannot be used.
+    """
+    stated = read_json(bundle / MANIFEST)
+    listed = stated.get("files")
+    with TemporaryDirectory(prefix="flareseg-review-") as folder:  # what is read, hashed and shown is one and the same
+        copy = Path(folder) / bundle.resolve().name
+        shutil.copytree(bundle, copy, symlinks=True)
+        found = job_manifest(copy)
+        if not isinstance(listed, dict) or found != listed:
+            changes = differing(listed if isinstance(listed, dict) else {}, found)
+            raise SettingsError(
+                f"{bundle}: is not what its {MANIFEST} says: {changes}.",
+                "Ask the lead for the bundle again, and review it before you approve it.",
+            )
+        text = review(copy)
+        beside = copy / REVIEW
+        if beside.exists() and beside.read_bytes() != text.encode():
+            raise SettingsError(
+                f"{bundle / REVIEW}: is not what flareseg {flareseg.__version__} says of this job.",
+                "Ask the lead for the bundle again; or delete that file and read what this command shows instead.",
+            )
+        return Reviewed(read_meta(copy)["name"], found, text)
+
+
+def approve(reviewed: Reviewed, kit: Path) -> Path:
+    """Write the approval of a bundle into a site's kit; from the first on the site runs approved jobs alone.
+
+    Args:
+        reviewed: the bundle as it was shown to the reviewer.
         kit: the site's startup kit.
 
     Returns:
         The approval file.
 
     Raises:
-        SettingsError: the bundle was changed since it was made, or one of the folders is not what it should be.
+        SettingsError: the kit is not a site's.
+    """
+    check_site_kit(kit)
+    digest = manifest_digest(reviewed.files)
+    path = kit / "local" / APPROVED_JOBS / f"{digest}.json"
+    approval = Approval(name=reviewed.name, digest=digest, approved=datetime.now(timezone.utc), files=reviewed.files)
+    write_whole(path, json_bytes(approval.model_dump(mode="json")))
+    return path
+
+
+def check_site_kit(kit: Path) -> None:
+    """Raise unless a folder is a site's startup kit.
+
+    Raises:
+        SettingsError: it is another folder.
     """
     if not (kit / "startup" / "fed_client.json").is_file():
         raise SettingsError(f"{kit}: is not a site's startup kit.", "Give the folder that holds startup and local.")
-    try:
-        stated = json.loads((bundle / MANIFEST).read_text(encoding="utf-8"))
-        name, listed = str(stated["name"]), dict(stated["files"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SettingsError(
-            f"{bundle / MANIFEST}: cannot be used ({type(error).__name__}).", "Make it with flareseg job bundle."
-        ) from None
-    found = job_manifest(bundle)
-    if found != listed:
-        raise SettingsError(
-            f"{bundle}: is not what its {MANIFEST} says: {differing(listed, found)}.",
-            "Ask the lead for the bundle again, and review it before you approve it.",
-        )
-    digest = manifest_digest(found)
-    path = kit / "local" / APPROVED_JOBS / f"{digest}.json"
-    path.parent.mkdir(exist_ok=True)
-    approval = Approval(name=name, digest=digest, approved=datetime.now(timezone.utc), files=found)
-    path.write_text(json.dumps(approval.model_dump(mode="json"), indent=2) + "\n", encoding="utf-8")
-    return path
 
 
 def refusal(folder: Path, name: str, received: Mapping[str, str], app: str | None = None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import tempfile
@@ -10,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import flareseg
+from flareseg.config.settings import read_json
 from flareseg.errors import SettingsError
 from flareseg.job.folder import load_job, stage_job
 from flareseg.job.manifest import MANIFEST, META, REVIEW, as_submitted, canonical_meta, job_manifest, manifest_digest
@@ -41,7 +41,7 @@ def bundle_job(folder: Path, destination: Path, changes: Sequence[str] = (), *, 
         meta, _ = load_job(staged)
         (staged / META).write_text(canonical_meta(meta), encoding="utf-8")
         for path in staged.glob("*/config/config_fed_*.json"):
-            path.write_text(as_submitted(json.loads(path.read_text(encoding="utf-8"))), encoding="utf-8")
+            path.write_text(as_submitted(read_json(path)), encoding="utf-8")
         if byoc:
             for app in meta["deploy_map"]:
                 _copy_package(staged / app / "custom" / "flareseg")

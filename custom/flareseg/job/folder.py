@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Iterator, Sequence
@@ -11,9 +10,10 @@ from typing import Any
 
 import yaml
 
-from flareseg.config.settings import load_settings, read_yaml, set_key
+from flareseg.config.settings import load_settings, read_json, read_yaml, set_key
 from flareseg.config.task import Task
-from flareseg.errors import SettingsError
+from flareseg.errors import SettingsError, shown
+from flareseg.job.manifest import META, read_meta
 from flareseg.job.renamed import renamed
 
 CONFIG = Path("app/config")
@@ -32,20 +32,14 @@ def load_job(folder: Path) -> tuple[dict[str, Any], Task]:
     """
     if not folder.is_dir():
         raise SettingsError(f"{folder}: no such job folder.", "Give a folder such as jobs/fedgin-fedgs.")
-    meta = _read_json(folder / "meta.json")
-    for key in ("name", "min_clients", "deploy_map"):
-        if key not in meta:
-            raise SettingsError(f"{folder / 'meta.json'}: {key} is missing.", "Copy meta.json of jobs/fedgin-fedgs.")
-    clients = meta["min_clients"]
-    if isinstance(clients, bool) or not isinstance(clients, int) or clients < 1:
-        raise SettingsError(
-            f"{folder / 'meta.json'}: min_clients should be a whole number of at least 1, found {clients!r}.",
-            "It says how many sites a round needs.",
-        )
+    _check_survives_submission(folder / META, read_json(folder / META))
+    meta = read_meta(folder)
     for app in meta["deploy_map"]:
         for name in ("config_fed_server.json", "config_fed_client.json"):
             path = folder / app / "config" / name
-            _check_classes(path, _read_json(path))
+            content = read_json(path)
+            _check_survives_submission(path, content)
+            _check_classes(path, content)
     return meta, load_settings(Task, folder / TASK_FILE)
 
 
@@ -75,19 +69,6 @@ def stage_job(folder: Path, destination: Path, changes: Sequence[str] = ()) -> P
     return destination
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SettingsError(f"{path}: no such file.", "A job needs it.") from None
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"{path}: is not JSON ({error}).", "Mend that line.") from None
-    if not isinstance(content, dict):
-        raise SettingsError(f"{path}: expected a JSON object, found {type(content).__name__}.", "Correct the file.")
-    _check_survives_submission(path, content)
-    return content
-
-
 def _check_survives_submission(path: Path, content: dict[str, Any]) -> None:
     """Refuse what ``nvflare job submit`` would change without a word.
 
@@ -98,13 +79,13 @@ def _check_survives_submission(path: Path, content: dict[str, Any]) -> None:
     first = next(iter(content.values()), "")
     if first and (isinstance(first, dict) or (isinstance(first, list) and isinstance(first[0], dict | list))):
         raise SettingsError(
-            f"{path}: begins with the group {next(iter(content))!r}: nvflare job submit would drop all the rest.",
+            f"{path}: begins with the group {shown(next(iter(content)))}: nvflare job submit would drop all the rest.",
             "Put a plain value, such as name or format_version, first.",
         )
     for key in _keys(content):
         if not _SURVIVING_KEY.fullmatch(key):
             raise SettingsError(
-                f"{path}: the key {key!r} does not survive nvflare job submit.",
+                f"{path}: the key {shown(key)} does not survive nvflare job submit.",
                 "Use letters, digits, underscores and hyphens, no dot.",
             )
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from flareseg.errors import ErrorCode, FlaresegError, SettingsError
+from flareseg.config.settings import read_json
+from flareseg.errors import ErrorCode, FlaresegError, SettingsError, shown
 
 META = "meta.json"
 MANIFEST = "manifest.json"
@@ -49,6 +51,44 @@ SET_BY_SERVER = frozenset(
 RESUMES = "resumes"
 """The id of an unfinished job to go on from: the same job as that one to a reviewer, so it is not hashed."""
 
+_APP_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+_LONGEST_NAME = 200
+
+
+def read_meta(folder: Path) -> dict[str, Any]:
+    """Read a job's meta.json and check what the rest relies on: name, min_clients and deploy_map.
+
+    Raises:
+        SettingsError: it is missing or wrong; the error names the key.
+    """
+    path = folder / META
+    meta = read_json(path)
+    for key in ("name", "min_clients", "deploy_map"):
+        if key not in meta:
+            raise SettingsError(f"{path}: {key} is missing.", "Copy meta.json of jobs/fedgin-fedgs.")
+    name, clients, apps = meta["name"], meta["min_clients"], meta["deploy_map"]
+    if not isinstance(name, str) or not name.strip() or not name.isprintable() or len(name) > _LONGEST_NAME:
+        raise SettingsError(
+            f"{path}: name should be one line of at most {_LONGEST_NAME} printable characters, found {shown(name)}.",
+            "It names the job in lists, logs and reviews.",
+        )
+    if isinstance(clients, bool) or not isinstance(clients, int) or clients < 1:
+        raise SettingsError(
+            f"{path}: min_clients should be a whole number of at least 1, found {shown(clients)}.",
+            "It says how many sites a round needs.",
+        )
+    if not isinstance(apps, dict) or not apps or not all(isinstance(sites, list) for sites in apps.values()):
+        raise SettingsError(
+            f"{path}: deploy_map should name an app and a list of its sites, found {shown(apps)}.",
+            'For one app that goes everywhere: "deploy_map": {"app": ["@ALL"]}.',
+        )
+    for app in apps:
+        if not _APP_NAME.fullmatch(app):
+            raise SettingsError(
+                f"{path}: deploy_map names the app {shown(app)}.", "Use letters, digits, dots, underscores and hyphens."
+            )
+    return meta
+
 
 def job_manifest(folder: Path) -> dict[str, str]:
     """Hash a job folder as the lead or a reviewer has it.
@@ -65,17 +105,11 @@ def job_manifest(folder: Path) -> dict[str, str]:
         SHA-256 in hex by path relative to ``folder`` (with ``/``), sorted by path.
 
     Raises:
-        SettingsError: meta.json is missing or wrong, or the job holds a symbolic link.
+        SettingsError: meta.json is missing or wrong, or the job holds a symbolic link or a file of an odd name.
     """
-    try:
-        meta = json.loads((folder / META).read_text(encoding="utf-8"))
-        apps = sorted(meta["deploy_map"])
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise SettingsError(
-            f"{folder / META}: cannot be used ({type(error).__name__}: {error}).", "Give the folder of a job."
-        ) from None
-    entries = {META: _sha256(canonical_meta(meta).encode())}
-    for app in apps:
+    meta = read_meta(folder)
+    entries = {META: _hash_meta(meta)}
+    for app in sorted(meta["deploy_map"]):
         entries |= _hash_app(folder / app, app)
     return dict(sorted(entries.items()))
 
@@ -93,7 +127,7 @@ def received_manifest(app: Path, app_name: str, meta: Mapping[str, Any]) -> dict
         app_name: its name in the deploy_map.
         meta: the job's meta as received.
     """
-    entries = {META: _sha256(canonical_meta(meta).encode()), **_hash_app(app, app_name)}
+    entries = {META: _hash_meta(meta), **_hash_app(app, app_name)}
     return dict(sorted(entries.items()))
 
 
@@ -118,11 +152,20 @@ def manifest_digest(manifest: Mapping[str, str]) -> str:
     return _sha256("".join(f"{digest}  {path}\n" for path, digest in sorted(manifest.items())).encode())
 
 
+def _hash_meta(meta: Mapping[str, Any]) -> str:
+    try:
+        return _sha256(canonical_meta(meta).encode())
+    except UnicodeEncodeError:
+        raise SettingsError(f"{META}: holds half of a surrogate pair.", "Write it in UTF-8.") from None
+
+
 def _hash_app(app: Path, name: str) -> dict[str, str]:
     entries = {}
     for path in sorted(app.rglob("*")):
         if path.is_symlink():
             raise SettingsError(f"{path}: is a symbolic link.", "Put the file itself: NVFlare signs no links.")
+        if not path.name.isprintable():  # a line end would forge a line of the manifest
+            raise SettingsError(f"{path}: its name is not printable.", "Rename the file.")
         if path.is_file() and path.name not in SIGNATURE_FILES:
             entries[f"{name}/{path.relative_to(app).as_posix()}"] = _sha256(path.read_bytes())
     return entries

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from flareseg.config.settings import load_settings
+from flareseg.config.settings import load_settings, read_json
 from flareseg.config.task import Task
 from flareseg.config.words import (
     describe_aggregation,
@@ -19,40 +20,66 @@ from flareseg.config.words import (
     describe_training,
     describe_validation,
 )
+from flareseg.errors import printable
 from flareseg.job.allow_list import CLASS_ALLOW_LIST
-from flareseg.job.manifest import job_manifest, manifest_digest
+from flareseg.job.manifest import job_manifest, manifest_digest, read_meta
 from flareseg.networks import build_network, local_names
 from flareseg.privacy.scopes import SCOPES
 
 _STATISTICS = "flareseg.flare.site.statistics_executor.SiteStatisticsExecutor"
 _EXTRAS = ("launcher_spec", "custom_props", "mandatory_clients")
-_SIDES = {"server": "config_fed_server", "sites": "config_fed_client"}
+_SIDES = {"server": "config_fed_server.json", "sites": "config_fed_client.json"}
+TASK_NAME = "task.yaml"
+BACKTICK = r"\x60"
+_PLAIN = re.compile(r"[\w@.,+/ -]{1,100}")
+"""A name that reads the same in Markdown: no line end, no mark of Markdown or HTML."""
 
 
 def review(folder: Path) -> str:
     """Describe a job folder in Markdown: training, data, duration, privacy scope, what leaves a site, classes, files.
 
+    Of several apps each is described, with the sites that get it. Names that the job's author chose stand in the text
+    as they are only where they cannot be taken for part of it.
+
     Raises:
         SettingsError: a file of the job cannot be used.
     """
     manifest = job_manifest(folder)
-    meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-    (app,) = list(meta["deploy_map"])[:1]
+    meta = read_meta(folder)
+    apps = meta["deploy_map"]
+    lines = [f"# Job {said(meta['name'])}", "", f"Digest of all files: `{manifest_digest(manifest)}`", ""]
+    lines += _section("Privacy scope and resources", _scope(meta))
+    if len(apps) > 1:
+        parts = [f"{said(app)}: {_sites(targets)}" for app, targets in apps.items()]
+        lines += _section(f"{len(apps)} apps, one for each site", parts)
+    for app in apps:
+        if len(apps) > 1:
+            lines += [f"# App {said(app)}", ""]
+        lines += _app(folder, app, meta, manifest)
+    lines += ["# Files" if len(apps) > 1 else "## Files", "", "SHA-256 of each file that reaches a site:", "", "```"]
+    lines += [f"{digest}  {path}" for path, digest in manifest.items()]
+    return "\n".join([*lines, "```", ""])
+
+
+def _app(folder: Path, app: str, meta: Mapping[str, Any], manifest: Mapping[str, str]) -> list[str]:
     config = folder / app / "config"
-    task_file = config / "task.yaml"
+    sides = {side: _read(config / name) for side, name in _SIDES.items()}
+    task_file = config / TASK_NAME
     task = load_settings(Task, task_file) if task_file.is_file() else None
-    statistics = _STATISTICS in dict(_built(_read(config, "sites")))
-    lines = [f"# Job {meta['name']}", "", f"Digest of all files: `{manifest_digest(manifest)}`", ""]
+    statistics = _STATISTICS in dict(_built(sides["sites"]))
+    code = [path for path in manifest if path.startswith(f"{app}/custom/")]
+    known = {f"{app}/config/{name}" for name in (TASK_NAME, *_SIDES.values())}
+    other = [path for path in manifest if path.startswith(f"{app}/") and path not in {*known, *code}]
+    lines = []
     if task is not None and statistics:
-        lines += _section("What is counted", [f"Nothing is trained. Labels: {', '.join(task.labels)}."])
+        lines += _section("What is counted", [f"Nothing is trained. Labels: {_names(task.labels)}."])
     elif task is not None:
         lines += _section("What is trained", _training(task))
         lines += _section("On what", _data(task))
         lines += _section("For how long", _duration(task, meta))
-    lines += _section("Privacy scope and resources", _scope(meta))
-    lines += _section("What leaves the site", _statistics() if statistics else _leaving(task, config))
-    lines += _section("Which classes are built", _classes(config))
-    code = [path for path in manifest if path.startswith(f"{app}/custom/")]
+    leaving = _statistics() if statistics else _leaving(task, sides["sites"], foreign_code=bool(code))
+    lines += _section("What leaves the site", leaving)
+    lines += _section("Which classes are built", _classes(sides))
     lines += _section(
         "Code",
         [
@@ -62,19 +89,37 @@ def review(folder: Path) -> str:
             else "None: the job is configuration only and runs the flareseg package installed at the site."
         ],
     )
-    lines += ["## Files", "", "SHA-256 of each file that reaches a site:", "", "```"]
-    lines += [f"{digest}  {path}" for path, digest in manifest.items()]
-    return "\n".join([*lines, "```", ""])
+    if other:
+        lines += _section("**Not described here: read them**", [f"{_code(path)}" for path in other])
+    return lines
+
+
+def said(text: str) -> str:
+    """A name that somebody else chose, as it may stand in a text: as it is, or escaped and marked as code."""
+    return text if _PLAIN.fullmatch(text) else _code(text)
+
+
+def _code(text: str) -> str:
+    return f"`{printable(text).replace('`', BACKTICK)}`"
+
+
+def _names(texts: Iterable[str]) -> str:
+    return ", ".join(said(text) for text in texts)
+
+
+def _sites(targets: list[Any]) -> str:
+    names = [target if isinstance(target, str) else json.dumps(target, sort_keys=True) for target in targets]
+    return "every site and the server" if names == ["@ALL"] else _names(names) or "nobody"
 
 
 def _section(title: str, points: list[str]) -> list[str]:
-    return [f"## {title}", "", *(f"- {point}" for point in points), ""]
+    return [f"## {title}", "", *(f"- {printable(point)}" for point in points), ""]
 
 
 def _training(task: Task) -> list[str]:
     kind = "axial slices" if task.spatial_dims == 2 else "volumes"
     return [
-        f"Task `{task.name}`: segmentation of {', '.join(task.labels)} on {kind}.",
+        f"Task `{task.name}`: segmentation of {_names(task.labels)} on {kind}.",
         f"Network {describe_network(task)} {_shared(task):,} numbers are shared; their initial values come from seed "
         f"{task.training.seed}.",
         describe_optimisation(task),
@@ -99,26 +144,27 @@ def _duration(task: Task, meta: Mapping[str, Any]) -> list[str]:
 
 
 def _scope(meta: Mapping[str, Any]) -> list[str]:
-    asked = meta.get("resource_spec") or {}
-    name = str(meta.get("scope") or "(none named)")
+    asked = meta.get("resource_spec")
+    resources = f"{_code(json.dumps(asked, sort_keys=True))}." if asked else "none asked for beyond a process."
+    name = meta.get("scope")
+    name = name if isinstance(name, str) and name else "(none named)"
     meaning = (SCOPES[name].__doc__ or "").partition("\n")[0] if name in SCOPES else "flareseg knows no such scope."
     return [
-        f"Scope `{name}`: {meaning} Its settings are the site's own, in local/privacy.json.",
-        "Resources: " + (f"`{json.dumps(asked, sort_keys=True)}`." if asked else "none asked for beyond a process."),
-        *(f"Also asked for: {key} `{json.dumps(meta[key])}`." for key in _EXTRAS if key in meta),
+        f"Scope {_code(name)}: {meaning} Its settings are the site's own, in local/privacy.json.",
+        f"Resources: {resources}",
+        *(f"Also asked for: {key} {_code(json.dumps(meta[key]))}." for key in _EXTRAS if key in meta),
     ]
 
 
-def _leaving(task: Task | None, config: Path) -> list[str]:
-    chains = _read(config, "sites").get("task_result_filters", [])
-    filters = ", ".join(f"`{item['path']}`" for chain in chains for item in chain["filters"])
+def _leaving(task: Task | None, sites: Mapping[str, Any], *, foreign_code: bool) -> list[str]:
+    filters = ", ".join(_code(path) for path, _ in _built(sites.get("task_result_filters")))
     points = [f"Results pass the job's own filters: {filters}."] if filters else []
-    foreign = [path for path, _ in _built(_read(config, "sites")) if path not in CLASS_ALLOW_LIST]
-    if foreign or (config.parent / "custom").exists():
+    foreign = [path for path, _ in _built(sites) if path not in CLASS_ALLOW_LIST]
+    if foreign or foreign_code:
         points.append("**The job brings code or classes of its own: the following holds for flareseg's only.**")
     if task is None:
         return [*points, "See the classes below: the job has no task.yaml of flareseg."]
-    local = ", ".join(task.local_parameters)
+    local = ", ".join(_code(pattern) for pattern in task.local_parameters)
     return [
         *points,
         f"In each round the change of the network's {_shared(task):,} shared numbers, summed over the round's steps"
@@ -143,20 +189,26 @@ def _statistics() -> list[str]:
     ]
 
 
-def _classes(config: Path) -> list[str]:
+def _classes(sides: Mapping[str, Mapping[str, Any]]) -> list[str]:
     points = []
-    for side in _SIDES:
-        for path, args in _built(_read(config, side)):
+    for side, content in sides.items():
+        built = list(_built(content))
+        for path, args in built:
             known = "" if path in CLASS_ALLOW_LIST else " **not on flareseg's allow-list**"
-            said = f" with `{json.dumps(args, sort_keys=True)}`" if args else ""
-            points.append(f"{side}: `{path}`{said}{known}")
+            with_args = f" with {_code(json.dumps(args, sort_keys=True))}" if args else ""
+            points.append(f"{side}: {_code(path)}{with_args}{known}")
+        if not built:
+            points.append(f"{side}: none is named in config/{_SIDES[side]}.")
     return points
 
 
 def _built(node: Any) -> Iterator[tuple[str, Any]]:
+    """Each class that a configuration names, by path or, as NVFlare takes it too, by name; with its arguments."""
     if isinstance(node, dict):
-        if isinstance(node.get("path"), str):
-            yield node["path"], node.get("args")
+        keys = ("path", "class_path", *(["name"] if node.keys() & {"id", "args"} else []))
+        named = next((node[key] for key in keys if isinstance(node.get(key), str)), None)
+        if named is not None:
+            yield named, node.get("args")
         for value in node.values():
             yield from _built(value)
     elif isinstance(node, list):
@@ -164,8 +216,8 @@ def _built(node: Any) -> Iterator[tuple[str, Any]]:
             yield from _built(value)
 
 
-def _read(config: Path, side: str) -> dict[str, Any]:
-    return dict(json.loads((config / f"{_SIDES[side]}.json").read_text(encoding="utf-8")))
+def _read(path: Path) -> dict[str, Any]:
+    return read_json(path) if path.is_file() else {}
 
 
 def _shared(task: Task) -> int:

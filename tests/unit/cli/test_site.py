@@ -23,10 +23,19 @@ def kit(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_an_approval_is_told_with_its_consequence(kit: Path, tmp_path: Path) -> None:
     digest = bundle_job(REPOSITORY / "jobs" / "fedavg", tmp_path / "bundle")
-    done = CliRunner().invoke(app, ["site", "approve", str(tmp_path / "bundle"), "--kit", str(kit)])
-    assert done.exit_code == 0, done.output
-    assert (kit / "local" / "approved_jobs" / f"{digest}.json").is_file()
-    assert "and no other" in done.output
+    command = ["site", "approve", str(tmp_path / "bundle"), "--kit", str(kit)]
+    approval = kit / "local" / "approved_jobs" / f"{digest}.json"
+    for answer in ("n\n", ""):
+        done = CliRunner().invoke(app, command, input=answer)
+        assert done.exit_code == 1
+        assert not approval.exists()
+    for more, answer in (([], "y\n"), (["--yes"], "")):
+        done = CliRunner().invoke(app, [*command, *more], input=answer)
+        assert done.exit_code == 0, done.output
+        assert approval.is_file()
+        assert (tmp_path / "bundle" / "REVIEW.md").read_text() in done.output
+        assert "and no other" in done.output
+        approval.unlink()
 
 
 def test_the_ledger_is_summed_up(kit: Path) -> None:

@@ -14,7 +14,7 @@ from nvflare.fuel.utils.zip_utils import zip_directory_to_bytes
 
 from federation import REPOSITORY
 from flareseg.flare.safeguards.deployer import SiteAppDeployer
-from flareseg.job.approval import APPROVED_JOBS, approve
+from flareseg.job.approval import APPROVED_JOBS, approve, look_at
 from flareseg.job.bundle import bundle_job
 from kit import Authority, write_kit
 from submission import as_nvflare_submits
@@ -57,7 +57,7 @@ def test_a_site_without_approvals_takes_every_job(site: Site, bundle: Path) -> N
 
 
 def test_an_approved_job_is_deployed_as_nvflare_submits_it(site: Site, bundle: Path, tmp_path: Path) -> None:
-    approve(bundle, site.kit)
+    approve(look_at(bundle), site.kit)
     assert not site.receive(as_nvflare_submits(bundle, tmp_path / "submitted"))
     assert site.deployed
 
@@ -67,7 +67,7 @@ def test_a_changed_job_leaves_nothing_but_a_line_in_the_audit_log(
 ) -> None:
     auditor = Auditor(str(tmp_path / "audit.log"))
     monkeypatch.setattr(AuditService, "the_auditor", auditor)
-    approve(bundle, site.kit)
+    approve(look_at(bundle), site.kit)
     (bundle / "app/config/task.yaml").open("a").write("# changed\n")
     reason = "not what was approved: app/config/task.yaml was changed"
     assert site.receive(bundle) == reason
@@ -78,7 +78,7 @@ def test_a_changed_job_leaves_nothing_but_a_line_in_the_audit_log(
 
 
 def test_a_zip_that_is_none_is_refused(site: Site, bundle: Path) -> None:
-    approve(bundle, site.kit)
+    approve(look_at(bundle), site.kit)
     shutil.rmtree(bundle / "app")
     (bundle / "app").mkdir()
     assert "is missing" in site.receive(bundle)

@@ -26,7 +26,7 @@ from flareseg.flare.site_check.report import Check, Status, as_dict, is_ready, t
 from flareseg.flare.site_check.software import check_versions, judge_versions
 from flareseg.flare.site_check.study import check_data, check_job, check_site_file
 from flareseg.job.allow_list import CLASS_ALLOW_LIST
-from flareseg.job.approval import approve
+from flareseg.job.approval import approve, look_at
 from flareseg.job.bundle import bundle_job
 from kit import Authority, put_certificate, write_kit
 from tiny import write_tiny_site
@@ -337,7 +337,7 @@ def test_a_site_that_approves_jobs_is_told_of_one_it_did_not(kit: Kit, tmp_path:
     check = by_name(check_job(kit, None, tmp_path / "bundle"))["job: approval"]
     assert check.status is Status.RED
     assert "flareseg site approve" in check.remedy
-    approve(tmp_path / "bundle", kit.folder)
+    approve(look_at(tmp_path / "bundle"), kit.folder)
     assert by_name(check_job(kit, None, tmp_path / "bundle"))["job: approval"].status is Status.GREEN
 
 
