@@ -1,5 +1,6 @@
 # make setup  the environment for development     make check  linters and types
 # make demo   the whole federation, five minutes  make test   unit and fast integration tests
+# make jobs   configuration of jobs/ from its templates
 # make bench  speed, memory and bytes beside peers     make privacy  what each privacy scope costs
 # make test-faults  processes killed, network cut, disk full     make soak  100 rounds without growth
 
@@ -10,7 +11,7 @@ STAMP := $(VENV)/.installed
 # Several processes share the machine: one thread each.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: setup demo test test-all test-faults soak bench privacy check clean constraints
+.PHONY: setup demo jobs test test-all test-faults soak bench privacy check clean constraints
 
 setup: $(STAMP)
 
@@ -22,6 +23,9 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: setup
 	$(BIN)/flareseg poc run jobs/fedgin-fedgs --workspace build/demo
+
+jobs: setup
+	$(BIN)/python -m flareseg.job.configuration jobs/*
 
 check: setup
 	$(BIN)/ruff check .

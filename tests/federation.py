@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from flareseg.poc.run import submit, watch_and_download
+from flareseg.poc.run import stage, submit, watch_and_download
 from flareseg.poc.workspace import PocWorkspace
 from flareseg.record.run import RunRecord
 from flareseg.report import load_record
@@ -41,7 +41,7 @@ class Federation:
         self.seen: list[str] = []
 
     def submit(self, changes: list[str], job: str = "fedgin-fedgs") -> str:
-        return submit(self.workspace, REPOSITORY / "jobs" / job, changes)
+        return submit(self.workspace, stage(self.workspace, REPOSITORY / "jobs" / job, changes))
 
     def result(self, job_id: str) -> Path:
         """Wait for a job and give its downloaded result."""

@@ -15,6 +15,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from flareseg.version import __version__
+
 if TYPE_CHECKING:
     from flareseg.aggregation.aggregate import ServerMomentum, aggregate
     from flareseg.aggregation.exact_sum import ExactSum
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
     from flareseg.learning.learner import Learner
     from flareseg.transforms.gin import gin
     from flareseg.transforms.rand_gin import RandGIN, RandGINd
-
-__version__ = "0.1.0"
 
 __all__ = [
     "CumulativeUpdate",

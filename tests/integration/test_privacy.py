@@ -17,7 +17,7 @@ from federation import REPOSITORY, SITES, Federation, tiny_changes
 from flareseg.config.task import Task
 from flareseg.errors import FlaresegError
 from flareseg.networks import initial_state
-from flareseg.poc.run import submit, watch_and_download
+from flareseg.poc.run import stage, submit, watch_and_download
 from flareseg.privacy.budget import Budget
 from flareseg.privacy.scopes import DifferentialPrivacy
 from flareseg.record.model_file import load_model
@@ -37,7 +37,7 @@ def run(federation: Federation, folder: Path, job: str, scope: str, changes: lis
     copy = shutil.copytree(REPOSITORY / "jobs" / job, folder / f"{job}-{scope}", dirs_exist_ok=True)
     meta = json.loads((copy / "meta.json").read_text())
     (copy / "meta.json").write_text(json.dumps(meta | {"scope": scope}))
-    job_id = submit(federation.workspace, copy, changes)
+    job_id = submit(federation.workspace, stage(federation.workspace, copy, changes))
     result = watch_and_download(federation.workspace, job_id, lambda status, progress: None).result
     return load_record(result), result
 

@@ -12,7 +12,7 @@ import pytest
 from federation import REPOSITORY, SITES, Federation, tiny_changes
 from flareseg.cli.report import report
 from flareseg.errors import FlaresegError
-from flareseg.poc.run import submit, watch_and_download
+from flareseg.poc.run import stage, submit, watch_and_download
 from flareseg.report.statistics import load_statistics
 from tiny import write_tiny_site
 
@@ -59,7 +59,7 @@ def test_under_another_scope_no_site_answers(large_sites: Federation, tmp_path: 
     job = shutil.copytree(JOB, tmp_path / "statistics-in-the-open")
     meta = json.loads((job / "meta.json").read_text())
     (job / "meta.json").write_text(json.dumps(meta | {"scope": "open"}))
-    job_id = submit(large_sites.workspace, job, tiny_changes())
+    job_id = submit(large_sites.workspace, stage(large_sites.workspace, job, tiny_changes()))
     with pytest.raises(FlaresegError, match="FINISHED:EXECUTION_EXCEPTION"):
         watch_and_download(large_sites.workspace, job_id, lambda status, progress: None)
     for site in SITES:

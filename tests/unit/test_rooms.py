@@ -15,7 +15,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # From the ground up: a room imports from its own floor's room and from the floors below, never from above or beside.
 FLOORS = [
-    ("flareseg", "errors", "memory", "processes"),
+    ("version",),
+    ("flareseg", "errors", "memory", "processes", "shipped"),
     ("config", "files", "aggregation", "fedgs"),
     ("networks", "transforms", "data/faults", "data/phantom"),
     ("data", "record", "augmentations"),

@@ -13,7 +13,8 @@ import pytest
 from flareseg import __version__
 
 REPOSITORY = Path(__file__).parents[2]
-SOURCES = ("pyproject.toml", "README.md", "LICENSE")
+SOURCES = ("pyproject.toml", "setup.py", "README.md", "LICENSE")
+SHIPPED = ("jobs", "poc", "provisioning")
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +27,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     for name in SOURCES:
         shutil.copy(REPOSITORY / name, source)
+    for name in SHIPPED:
+        shutil.copytree(REPOSITORY / name, source / name)
 
     def pip(*arguments: str | Path) -> None:
         command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *map(str, arguments)]
@@ -37,6 +40,10 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
+def files(root: Path) -> set[Path]:
+    return {path.relative_to(root) for path in root.rglob("*") if path.is_file() and path.suffix != ".pyc"}
+
+
 @pytest.mark.slow
 def test_its_name_is_the_one_that_kits_and_site_check_name(installed: Path) -> None:
     assert [path.name for path in (installed.parent / "dist").iterdir()] == [f"flareseg-{__version__}-py3-none-any.whl"]
@@ -45,12 +52,15 @@ def test_its_name_is_the_one_that_kits_and_site_check_name(installed: Path) -> N
 @pytest.mark.slow
 def test_it_holds_every_file_of_the_package(installed: Path) -> None:
     """Templates of pages, what the builders put into kits, the mark of typed code."""
-    theirs, ours = (
-        {path.relative_to(root) for path in root.rglob("*") if path.is_file() and path.suffix != ".pyc"}
-        for root in (installed / "flareseg", REPOSITORY / "custom/flareseg")
-    )
+    theirs, ours = files(installed / "flareseg"), files(REPOSITORY / "custom/flareseg")
     assert Path("flare/provision/kit_files/README.md.j2") in theirs
-    assert theirs == ours
+    assert {path for path in theirs if path.parts[0] != "share"} == ours
+
+
+@pytest.mark.slow
+def test_it_holds_the_folders_that_lie_beside_the_package(installed: Path) -> None:
+    for name in SHIPPED:
+        assert files(installed / "flareseg/share" / name) == files(REPOSITORY / name)
 
 
 @pytest.mark.slow

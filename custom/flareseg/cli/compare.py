@@ -8,24 +8,28 @@ from typing import Annotated
 import typer
 
 from flareseg.cli.console import console, tell
-from flareseg.cli.poc import Changes, Data, Project, Rounds, changes_of
+from flareseg.cli.poc import PROJECT, Changes, Data, Project, Rounds, changes_of
 from flareseg.cli.progress import JobProgress
 from flareseg.errors import ExitCode, SettingsError
 from flareseg.job.folder import load_job
+from flareseg.job.library import find_job
 from flareseg.poc.run import federation, stage, submit, watch_and_download
 from flareseg.poc.workspace import PocWorkspace
 from flareseg.report import load_record, report_facts
 from flareseg.report.comparison import Comparison
 from flareseg.report.schema import ReportFacts
 
-EXAMPLES = "Example: flareseg compare jobs/fedavg jobs/fedgin-fedgs --seeds 0,1,2"
+EXAMPLES = "Example: flareseg compare fedavg fedgin-fedgs --seeds 0,1,2"
 
 app = typer.Typer()
 
 
 @app.command(epilog=EXAMPLES)
 def compare(
-    jobs: Annotated[list[Path], typer.Argument(help="Job folders; the first is what the others are compared with.")],
+    jobs: Annotated[
+        list[Path],
+        typer.Argument(parser=find_job, metavar="JOB...", help="Jobs; the first is what the others are compared with."),
+    ],
     seeds: Annotated[str, typer.Option(help="Seeds, separated by commas.")] = "0,1,2",
     data: Data = None,
     workspace: Annotated[Path, typer.Option(help="Folder for data, kits, results and comparison.json.")] = Path(
@@ -33,7 +37,7 @@ def compare(
     ),
     rounds: Rounds = None,
     changes: Changes = None,
-    project: Project = Path("poc/project.yml"),
+    project: Project = PROJECT,
 ) -> None:
     """Run each job with each seed in one federation on this machine, and print means and differences."""
     try:
@@ -44,16 +48,18 @@ def compare(
     if len(set(names)) != len(names):
         raise SettingsError(f"Jobs should have distinct names, got {', '.join(names)}.", "Change meta.json.")
     place = PocWorkspace(workspace)
-    for job in jobs:
-        stage(place, job, [*changes_of(rounds, changes), "training.seed=0"])
+    staged = {
+        (name, seed): stage(place, job, [*changes_of(rounds, changes), f"training.seed={seed}"], f"seed-{seed}")
+        for name, job in zip(names, jobs, strict=True)
+        for seed in numbers
+    }
     runs: dict[str, list[ReportFacts]] = {name: [] for name in names}
     with federation(place, project, data, tell):
         for number, seed in enumerate(numbers):
-            for name, job in zip(names, jobs, strict=True):
+            for name in names:
                 tell(f"{name}, seed {seed}")
                 with JobProgress() as show:
-                    job_id = submit(place, job, [*changes_of(rounds, changes), f"training.seed={seed}"])
-                    outcome = watch_and_download(place, job_id, show)
+                    outcome = watch_and_download(place, submit(place, staged[name, seed]), show)
                 runs[name].append(report_facts(load_record(outcome.result)))
             comparison = Comparison.of(runs, numbers[: number + 1])
             path = comparison.write(place.folder)  # after each seed: what was measured is kept

@@ -7,12 +7,15 @@ from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
+from rich.table import Table
 
 from flareseg.cli.console import console, tell
 from flareseg.cli.poc import Changes, Job
 from flareseg.cli.progress import JobProgress, end
 from flareseg.flare.session import download_result, kit_user, lead_session, resume_job, wait_for_job
 from flareseg.job.bundle import bundle_job
+from flareseg.job.folder import TASK_FILE, load_job
+from flareseg.job.library import find_job, new_job, shipped_jobs
 from flareseg.job.manifest import MANIFEST, REVIEW
 from flareseg.report import load_record, report_facts, summary_table
 from flareseg.report.statistics import load_statistics
@@ -20,9 +23,35 @@ from flareseg.report.statistics import load_statistics
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 
+@app.command(name="list", epilog="Example: flareseg job list")
+def list_command() -> None:
+    """List the jobs that come with flareseg."""
+    table = Table("Job", "Scope", "Sites", "Labels", "About", box=None)
+    for folder in shipped_jobs():
+        meta, task = load_job(folder)
+        about = (folder / TASK_FILE).read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ").partition(";")[0]
+        table.add_row(meta["name"], meta["scope"], f"≥ {meta['min_clients']}", ", ".join(task.labels), about)
+    console.print(table)
+
+
+@app.command(epilog="Example: flareseg job new liver-veins --like liver-ct-mr")
+def new(
+    name: Annotated[str, typer.Argument(help="The new job's name.")],
+    like: Annotated[Path, typer.Option(parser=find_job, metavar="JOB", help="The job to start from.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The new folder.", show_default="one of the job's name")
+    ] = None,
+) -> None:
+    """Start a job of your own with the settings of an existing one."""
+    folder = output or Path(name)
+    new_job(name, like, folder)
+    tell(f"Job: {folder}\nIts settings are in {folder / TASK_FILE}; flareseg settings task lists every key.")
+    tell(f"Try it on this machine: flareseg poc run {folder}")
+
+
 @app.command(
-    epilog="Examples: flareseg job bundle jobs/fedgin-fedgs -o build/fedgin-fedgs · "
-    "flareseg job bundle jobs/fedavg --byoc --set training.rounds=5 -o build/fedavg-byoc"
+    epilog="Examples: flareseg job bundle fedgin-fedgs -o build/fedgin-fedgs · "
+    "flareseg job bundle fedavg --byoc --set training.rounds=5 -o build/fedavg-byoc"
 )
 def bundle(
     job: Job,

@@ -10,26 +10,31 @@ import typer
 from flareseg.cli.console import console, tell
 from flareseg.cli.progress import JobProgress, end
 from flareseg.errors import ExitCode
-from flareseg.poc.run import Outcome, resume, run_job, start_federation, submit, watch_and_download
+from flareseg.job.library import find_job
+from flareseg.poc.run import Outcome, resume, run_job, stage, start_federation, submit, watch_and_download
 from flareseg.poc.workspace import PocWorkspace
 from flareseg.processes import processes_of
 from flareseg.report import load_record, report_facts, summary_table, write_report
 from flareseg.report.owner import write_owner_pages
 from flareseg.report.statistics import load_statistics, write_statistics
+from flareseg.shipped import shipped
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
-Job = Annotated[Path, typer.Argument(help="Job folder, such as jobs/fedgin-fedgs.")]
+Job = Annotated[
+    Path,
+    typer.Argument(parser=find_job, metavar="JOB", help="Job folder, or a name that flareseg job list shows."),
+]
 Workspace = Annotated[Path, typer.Option(help="Folder for data, kits, logs, result and report.")]
 Data = Annotated[
     Path | None, typer.Option(help="Folder with <site>/site.yaml for each site. Without it: the embedded data.")
 ]
-Project = Annotated[Path, typer.Option(help="Provisioning project to start from.")]
+Project = Annotated[Path, typer.Option(help="Provisioning project to start from.", show_default="the one of flareseg")]
 Rounds = Annotated[int | None, typer.Option(min=1, help="Number of rounds, instead of the task's.")]
 Changes = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of task.yaml.")]
 
 _WORKSPACE = Path("build/poc")
-_PROJECT = Path("poc/project.yml")
+PROJECT = shipped("poc/project.yml")
 
 
 def changes_of(rounds: int | None, changes: list[str] | None) -> list[str]:
@@ -54,8 +59,8 @@ def _finish(workspace: PocWorkspace, outcome: Outcome) -> None:
 
 
 @app.command(
-    epilog="Examples: flareseg poc run jobs/fedgin-fedgs · "
-    "flareseg poc run jobs/fedavg --rounds 5 --set training.seed=1 --workspace build/fedavg"
+    epilog="Examples: flareseg poc run fedgin-fedgs · "
+    "flareseg poc run fedavg --rounds 5 --set training.seed=1 --workspace build/fedavg"
 )
 def run(
     job: Job,
@@ -63,7 +68,7 @@ def run(
     workspace: Workspace = _WORKSPACE,
     rounds: Rounds = None,
     changes: Changes = None,
-    project: Project = _PROJECT,
+    project: Project = PROJECT,
 ) -> None:
     """Provision, start, submit, watch, download, report, and stop everything."""
     place = PocWorkspace(workspace)
@@ -75,7 +80,7 @@ def run(
 
 
 @app.command(epilog="Example: flareseg poc start --data build/data")
-def start(data: Data = None, workspace: Workspace = _WORKSPACE, project: Project = _PROJECT) -> None:
+def start(data: Data = None, workspace: Workspace = _WORKSPACE, project: Project = PROJECT) -> None:
     """Provision and start server and sites; they run until *flareseg poc stop*."""
     place = PocWorkspace(workspace)
     start_federation(place, project, data, tell)
@@ -83,11 +88,11 @@ def start(data: Data = None, workspace: Workspace = _WORKSPACE, project: Project
     tell(f"Running. Lead: {user}, kit {kit}")
 
 
-@app.command(name="submit", epilog="Example: flareseg poc submit jobs/fedavg --rounds 5")
+@app.command(name="submit", epilog="Example: flareseg poc submit fedavg --rounds 5")
 def submit_command(job: Job, workspace: Workspace = _WORKSPACE, rounds: Rounds = None, changes: Changes = None) -> None:
     """Submit a job to the running federation, watch it, download and report its result."""
     place = PocWorkspace(workspace)
-    job_id = submit(place, job, changes_of(rounds, changes))
+    job_id = submit(place, stage(place, job, changes_of(rounds, changes)))
     tell(f"Job {job_id} submitted by {place.lead_kit[0]}")
     with JobProgress() as show:
         outcome = watch_and_download(place, job_id, show)

@@ -14,6 +14,7 @@ from flareseg.errors import SettingsError
 from flareseg.job.folder import load_job, stage_job
 from flareseg.job.manifest import MANIFEST, META, REVIEW, as_submitted, canonical_meta, job_manifest, manifest_digest
 from flareseg.job.review import review
+from flareseg.version import SHARE
 
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9._-]+")
 _REWRITTEN = ("*.json", "*.conf", "*.yml", "*.yaml", "*.default")
@@ -72,4 +73,4 @@ def _copy_package(target: Path) -> None:
     JSON and YAML stay behind: ``nvflare job submit`` rewrites each below ``custom/``, and a job's process needs none.
     """
     source = Path(flareseg.__file__).parent
-    shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", *_REWRITTEN))
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", SHARE, *_REWRITTEN))

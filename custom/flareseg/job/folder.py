@@ -31,7 +31,7 @@ def load_job(folder: Path) -> tuple[dict[str, Any], Task]:
         SettingsError: a file is missing or wrong; the error names it.
     """
     if not folder.is_dir():
-        raise SettingsError(f"{folder}: no such job folder.", "Give a folder such as jobs/fedgin-fedgs.")
+        raise SettingsError(f"{folder}: no such job folder.", "flareseg job list shows those that come with flareseg.")
     _check_survives_submission(folder / META, read_json(folder / META))
     meta = read_meta(folder)
     for app in meta["deploy_map"]:

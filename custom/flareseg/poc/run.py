@@ -55,14 +55,21 @@ def federation(
         workspace.stop()
 
 
-def stage(workspace: PocWorkspace, job: Path, changes: Sequence[str]) -> Path:
-    """Copy the job into the workspace with its changed settings."""
+def stage(workspace: PocWorkspace, job: Path, changes: Sequence[str], variant: str = "") -> Path:
+    """Copy the job into the workspace with its changed settings.
+
+    Args:
+        workspace: where the copy goes.
+        job: the job.
+        changes: ``KEY=VALUE`` for task.yaml.
+        variant: keeps this copy beside those of the same job with other changes.
+    """
     workspace.claim()
-    return stage_job(job, workspace.folder / "jobs" / job.resolve().name, changes)
+    return stage_job(job, workspace.folder / "jobs" / variant / job.resolve().name, changes)
 
 
-def submit(workspace: PocWorkspace, job: Path, changes: Sequence[str]) -> str:
-    """Submit a job as the lead.
+def submit(workspace: PocWorkspace, staged: Path) -> str:
+    """Submit a staged job as the lead.
 
     Returns:
         The job's id.
@@ -70,12 +77,11 @@ def submit(workspace: PocWorkspace, job: Path, changes: Sequence[str]) -> str:
     Raises:
         SettingsError: the job is wrong, or needs more sites than there are.
     """
-    staged = stage(workspace, job, changes)
     meta, _ = load_job(staged)
     sites = workspace.participants("client")
     if meta["min_clients"] > len(sites):
         raise SettingsError(
-            f"{job / 'meta.json'}: min_clients is {meta['min_clients']}, there are {len(sites)} sites.",
+            f"{staged / 'meta.json'}: min_clients is {meta['min_clients']}, there are {len(sites)} sites.",
             "Lower min_clients or add sites.",
         )
     user, kit = workspace.lead_kit
@@ -134,8 +140,8 @@ def run_job(
     show: Show,
 ) -> Outcome:
     """Run one job from nothing to its result; whatever happens, nothing started here is left running."""
-    stage(workspace, job, changes)  # a wrong job or change is told before anything starts
+    staged = stage(workspace, job, changes)  # a wrong job or change is told before anything starts
     with federation(workspace, project, data, tell):
-        job_id = submit(workspace, job, changes)
+        job_id = submit(workspace, staged)
         tell(f"Job {job_id} submitted by {workspace.lead_kit[0]}")
         return watch_and_download(workspace, job_id, show)
