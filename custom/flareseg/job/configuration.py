@@ -15,7 +15,7 @@ from flareseg.files import write_whole
 _TEMPLATES = Path(__file__).parent / "template"
 _STATISTICS = "statistics"
 _PLAIN = {
-    "aggregator": "flareseg.flare.server.aggregator.FedGSAggregator",
+    "aggregator": "flareseg.flare.server.plain_aggregator.PlainAggregator",
     "shareable_generator": (
         "nvflare.app_common.shareablegenerators.full_model_shareable_generator.FullModelShareableGenerator"
     ),
