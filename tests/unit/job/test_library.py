@@ -49,4 +49,4 @@ def test_what_exists_is_kept(tmp_path: Path) -> None:
     new_job("mine", JOBS / "fedavg", tmp_path / "mine")
     with pytest.raises(SettingsError, match="exists already"):
         new_job("mine", JOBS / "fedgin", tmp_path / "mine")
-    assert load_job(tmp_path / "mine")[1].gin is None
+    assert load_job(tmp_path / "mine")[1] == load_task(JOBS / "fedavg" / TASK_FILE)
