@@ -10,6 +10,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Several processes share the machine: one thread each.
 export OMP_NUM_THREADS ?= 1
+# Tests of one file, or of one running federation, stay together; the order is that of tests/conftest.py.
+SIDE_BY_SIDE := -n 2 --dist loadgroup --no-loadscope-reorder
 
 .PHONY: setup demo jobs test test-all test-faults soak bench privacy check clean constraints
 
@@ -33,7 +35,7 @@ check: setup
 	$(BIN)/mypy
 
 test: setup
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow" $(SIDE_BY_SIDE)
 
 test-all: setup
 	$(BIN)/pytest

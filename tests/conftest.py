@@ -13,6 +13,22 @@ import torch
 from flareseg.config.task import Task
 from tiny import TINY_TASK, write_tiny_site
 
+INTEGRATION = Path(__file__).parent / "integration"
+FEDERATIONS = ("federation", "secure", "ward")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Deal the tests out to pytest-xdist's processes by file, and those that share a federation to one of them.
+
+    Integration tests come first: their processes take the longest, and wait while other tests compute.
+    """
+    for item in items:
+        shared = [name for name in FEDERATIONS if name in getattr(item, "fixturenames", ())]
+        item.add_marker(pytest.mark.xdist_group(shared[0] if shared else str(item.path)))
+        if INTEGRATION in item.path.parents:
+            item.add_marker(pytest.mark.integration)
+    items.sort(key=lambda item: INTEGRATION not in item.path.parents)
+
 
 @pytest.fixture(scope="session", autouse=True)
 def interruptible() -> None:

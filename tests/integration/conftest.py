@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -14,12 +13,6 @@ from flareseg.poc.run import start_federation
 from flareseg.poc.workspace import PocWorkspace
 from flareseg.processes import processes_of
 from secure_federation import SecureFederation
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.integration)
 
 
 @pytest.fixture(scope="session")
