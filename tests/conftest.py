@@ -17,6 +17,7 @@ INTEGRATION = Path(__file__).parent / "integration"
 FEDERATIONS = ("federation", "secure", "ward")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks for the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Deal the tests out to pytest-xdist's processes by file, and those that share a federation to one of them.
 
