@@ -116,7 +116,7 @@ def measure(
     """
     from flareseg.config.site import load_site
     from flareseg.data.phantom import DEFAULT_SITES
-    from flareseg.data.phantom.write import write_site
+    from flareseg.data.phantom.write import write_phantom_site
     from flareseg.data.site_data import SiteData
     from flareseg.job.folder import load_job
     from flareseg.learning.learner import Learner
@@ -124,7 +124,7 @@ def measure(
 
     path = folder / "site.yaml"
     if site is None:
-        path = write_site(folder, DEFAULT_SITES[0], seed=0) / "site.yaml"
+        path = write_phantom_site(folder, DEFAULT_SITES[0], seed=0) / "site.yaml"
         site = yaml.safe_load(path.read_text())
     path.write_text(yaml.safe_dump({**site, "threads": 2}))
     task = load_job(REPOSITORY / "jobs" / job)[1]

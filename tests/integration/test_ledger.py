@@ -18,7 +18,7 @@ import yaml
 from nvflare.fuel.flare_api.flare_api import TargetType
 
 from federation import tiny_changes
-from flareseg.privacy.ledger import LEDGER_FILE, LedgerEntry, read
+from flareseg.privacy.ledger import LEDGER_FILE, LedgerEntry, read_ledger
 from flareseg.record.run import RunRecord
 from secure_federation import SecureFederation, eventually
 from tiny import write_tiny_site
@@ -81,7 +81,7 @@ def patients(secure: SecureFederation) -> Iterator[Path]:
 def planted(secure: SecureFederation) -> Iterator[Planted]:
     """A job that ends well, one of statistics, and one that fails at the site; while that runs, admins ask for more."""
     ledger = secure.kit(SITE) / LEDGER_FILE
-    before = len(list(read(ledger))) if ledger.is_file() else 0
+    before = len(list(read_ledger(ledger))) if ledger.is_file() else 0
     with outgoing(secure) as copy, patients(secure) as folder:
         record, result = secure.run(tiny_changes(rounds=2))
         secure.result(secure.submit(tiny_changes(), job="data-statistics"))
@@ -101,7 +101,7 @@ def planted(secure: SecureFederation) -> Iterator[Planted]:
         with secure.session() as session:
             eventually(lambda: session.get_job_status(job).startswith("FINISHED"), f"ended: {job}")
             session.download_job_result(job, str(result.parent))
-        yield Planted(record, result.parent, list(read(ledger))[before:], copy.read_bytes(), answers)
+        yield Planted(record, result.parent, list(read_ledger(ledger))[before:], copy.read_bytes(), answers)
 
 
 def secrets(secure: SecureFederation) -> list[bytes]:
@@ -166,7 +166,7 @@ def test_the_operator_reads_it_as_a_table(secure: SecureFederation, planted: Pla
     command = [str(Path(sys.executable).parent / "flareseg"), "site", "ledger", "--kit", str(kit)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert f"{len(list(read(kit / LEDGER_FILE)))} lines, all in order" in done.stdout
+    assert f"{len(list(read_ledger(kit / LEDGER_FILE)))} lines, all in order" in done.stdout
     assert "WEIGHT_DIFF" in done.stdout
     lines = (kit / LEDGER_FILE).read_text().splitlines()
     copy = kit / "copy"

@@ -27,7 +27,7 @@ from flareseg.flare.provision.policy import JOB_COMPONENTS, RESOURCE_COMPONENTS
 from flareseg.flare.site_check.identity import check_identity
 from flareseg.flare.site_check.kit import load_kit
 from flareseg.flare.site_check.network import check_listening
-from flareseg.flare.site_check.report import Status
+from flareseg.flare.site_check.report import Verdict
 from flareseg.flare.site_check.software import check_versions
 from flareseg.job.allow_list import CLASS_ALLOW_LIST
 
@@ -164,13 +164,13 @@ def test_the_allow_list_names_classes_that_exist_and_jobs_use_no_other() -> None
 def test_site_check_finds_identity_and_versions_in_a_fresh_kit(kits: Path, name: str) -> None:
     kit = load_kit(kits / name)
     assert (kit.is_server, kit.name, kit.port) == (name == SERVER, name, 8002)
-    assert {check.status for check in [check_versions(kit), *check_identity(kit)]} == {Status.GREEN}
+    assert {check.status for check in [check_versions(kit), *check_identity(kit)]} == {Verdict.GREEN}
 
 
 def test_site_check_tells_a_taken_port_from_the_running_server(kits: Path) -> None:
     kit = load_kit(kits / SERVER)
     with socket.create_server(("127.0.0.1", 0)) as server:
         taken = replace(kit, port=server.getsockname()[1])
-        assert check_listening(taken, running=True).status is Status.GREEN
-        assert check_listening(taken, running=False).status is Status.RED
-    assert check_listening(taken, running=False).status is Status.GREEN
+        assert check_listening(taken, running=True).status is Verdict.GREEN
+        assert check_listening(taken, running=False).status is Verdict.RED
+    assert check_listening(taken, running=False).status is Verdict.GREEN

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from nvflare.lighter.utils import Identity, generate_cert, generate_keys, sign_folders
 
 from flareseg.flare.site_check.kit import load_kit
-from flareseg.flare.site_check.report import Status
+from flareseg.flare.site_check.report import Verdict
 from flareseg.flare.site_check.run import check_site
 from flareseg.processes import free_port
 from kit import Authority, put_certificate
@@ -145,13 +145,13 @@ def test_a_wrong_step_is_red_alone_and_has_its_remedy(secure: SecureFederation, 
     case = Case(secure, tmp_path)
     spoil(case, secure.workspace.port)
     checks = check_site(load_kit(case.kit))
-    reds = {check.name: check for check in checks if check.status is Status.RED}
+    reds = {check.name: check for check in checks if check.status is Verdict.RED}
     assert set(reds) == set(expected)
     for name, words in expected.items():
         assert words in reds[name].found
         assert reds[name].remedy
     assert remedy in next(iter(reds.values())).remedy
-    assert checks[-1].status is Status.SKIPPED  # NVFlare's own check waits until these are mended
+    assert checks[-1].status is Verdict.SKIPPED  # NVFlare's own check waits until these are mended
 
 
 def test_a_port_without_tls_is_told_from_a_closed_one(secure: SecureFederation, tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_a_port_without_tls_is_told_from_a_closed_one(secure: SecureFederation, 
     with plain_server() as port:
         case.target(f"localhost:{port}")
         checks = {check.name: check for check in check_site(load_kit(case.kit))}
-    assert checks["port"].status is Status.GREEN
+    assert checks["port"].status is Verdict.GREEN
     assert "not with TLS" in checks["TLS"].found
 
 
@@ -167,9 +167,9 @@ def test_a_certificate_that_ends_soon_is_a_warning(secure: SecureFederation, tmp
     case = Case(secure, tmp_path)
     case.certificate(10.5)
     checks = {check.name: check for check in check_site(load_kit(case.kit))}
-    assert checks["certificate"].status is Status.YELLOW
+    assert checks["certificate"].status is Verdict.YELLOW
     assert "10 days left" in checks["certificate"].found
-    assert checks["TLS"].status is Status.GREEN
+    assert checks["TLS"].status is Verdict.GREEN
 
 
 def site_check(secure: SecureFederation, *arguments: str | Path) -> subprocess.CompletedProcess[str]:

@@ -19,7 +19,7 @@ from flareseg.flare.site_check.run import check_site
 from flareseg.job.approval import approve as approve_job
 from flareseg.job.approval import check_site_kit, look_at
 from flareseg.privacy.budget import Budget, spent_epsilon
-from flareseg.privacy.ledger import LEDGER_FILE, chain_end, read
+from flareseg.privacy.ledger import LEDGER_FILE, chain_end, read_ledger
 from flareseg.privacy.scopes import DifferentialPrivacy, load_scope
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
@@ -67,7 +67,7 @@ def ledger(
 ) -> None:
     """List what left the site, and check that no line of the ledger was changed."""
     path = kit / LEDGER_FILE
-    entries = list(read(path))
+    entries = list(read_ledger(path))
     listing = Table(title=str(path))
     for column in ("No", "Time (UTC)", "Job", "Task", "Round", "Kind", "Bytes", "Norm", "SHA-256"):
         listing.add_column(column, overflow="fold")

@@ -1,4 +1,4 @@
-"""Targets: the connected parts of a label, and how large they are. One measure for FedGS, scores and checks."""
+"""Connected components of a label, and how large they are: one measure for FedGS, scores and checks."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import numpy as np
 from scipy import ndimage
 
 
-def label_targets(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Number the connected parts of a mask; neighbours share a side, an edge or a corner.
+def label_components(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Number the connected components of a mask; neighbours share a side, an edge or a corner.
 
     Args:
         mask: (X, Y) or (X, Y, Z) of 0 and 1.
 
     Returns:
-        parts: int, the mask's shape: 0 or the number of the part, from 1.
-        voxels: int (parts,), of each part.
+        components: int, the mask's shape: 0 or the number of the component, from 1.
+        voxels: int (components,), of each component.
     """
-    parts, count = ndimage.label(mask, structure=np.ones([3] * mask.ndim))
-    return parts, np.bincount(parts.ravel(), minlength=count + 1)[1:]
+    components, count = ndimage.label(mask, structure=np.ones([3] * mask.ndim))
+    return components, np.bincount(components.ravel(), minlength=count + 1)[1:]
 
 
-def target_sizes(voxels: np.ndarray, spacing: np.ndarray, dims: int) -> np.ndarray:
+def component_sizes(voxels: np.ndarray, spacing: np.ndarray, dims: int) -> np.ndarray:
     """Volume (mm³) or, in two dimensions, area (mm²) of numbers of voxels, float64.
 
     Args:
@@ -35,10 +35,10 @@ def equivalent_diameters(voxels: np.ndarray, spacing: np.ndarray, shape: tuple[i
     """Diameters of the balls of the same volumes, or of the discs of the same areas where there is one slice alone.
 
     Args:
-        voxels: of each target.
+        voxels: of each component.
         spacing: (3,) voxel size in mm, or 1 for pixels.
         shape: (X, Y, Z) of the image.
     """
     if shape[2] == 1:
-        return 2 * np.sqrt(target_sizes(voxels, spacing, 2) / np.pi)
-    return np.cbrt(6 * target_sizes(voxels, spacing, 3) / np.pi)
+        return 2 * np.sqrt(component_sizes(voxels, spacing, 2) / np.pi)
+    return np.cbrt(6 * component_sizes(voxels, spacing, 3) / np.pi)

@@ -9,7 +9,7 @@ import numpy as np
 from nibabel.affines import voxel_sizes
 from scipy import ndimage
 
-from flareseg.data.components import equivalent_diameters, label_targets
+from flareseg.data.components import equivalent_diameters, label_components
 from flareseg.data.datalist import Case
 from flareseg.data.frames import SUFFIXES, read_frame
 from flareseg.errors import unreadable
@@ -33,21 +33,21 @@ def lesion_size(case: Case, values: Sequence[int]) -> float:
         spacing = np.full(3, mask.size**-0.5)
     else:
         mask, spacing = _volume(case, values)
-    return float(target_diameters(mask, spacing).max(initial=0.0))
+    return float(component_diameters(mask, spacing).max(initial=0.0))
 
 
-def target_diameters(mask: np.ndarray, spacing: np.ndarray) -> np.ndarray:
-    """Equivalent diameters of the connected targets of a mask.
+def component_diameters(mask: np.ndarray, spacing: np.ndarray) -> np.ndarray:
+    """Equivalent diameters of the connected components of a mask.
 
     Args:
         mask: uint8 (X, Y, Z) of 0 and 1.
         spacing: (3,) voxel size in mm, or 1 for pixels.
 
     Returns:
-        (targets,) in the unit of the spacing.
+        (components,) in the unit of the spacing.
     """
     (box,) = ndimage.find_objects(mask) or (None,)
-    voxels = np.zeros(0) if box is None else label_targets(mask[box])[1]
+    voxels = np.zeros(0) if box is None else label_components(mask[box])[1]
     return equivalent_diameters(voxels, spacing, mask.shape)
 
 

@@ -29,10 +29,10 @@ class SiteData:
     Example:
         >>> from tempfile import TemporaryDirectory
         >>> from flareseg.config.site import load_site
-        >>> from flareseg.data.phantom import PhantomSite, write_site
+        >>> from flareseg.data.phantom import PhantomSite, write_phantom_site
         >>> task = Task(name="liver", labels=["liver"], modalities={"CT": {"window": [-160, 240]}}, patch=[96, 96])
         >>> with TemporaryDirectory() as folder:
-        ...     made = write_site(Path(folder), PhantomSite("ct", "CT", training=1, validation=1, testing=0), seed=0)
+        ...     made = write_phantom_site(Path(folder), PhantomSite("ct", "CT", 1, 1, 0), seed=0)
         ...     data = SiteData(task, load_site(made / "site.yaml"), cache=Path(folder, "cache"))
         ...     volume = data.volumes("training")[0]
         ...     volume.image.shape == volume.label.shape

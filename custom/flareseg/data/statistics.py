@@ -1,4 +1,4 @@
-"""What a site's data is like, in numbers by patient: sizes of labels and of targets, intensities."""
+"""What a site's data is like, in numbers by patient: sizes of labels and of their components, intensities."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flareseg.config.site import Site
 from flareseg.config.task import Task
 from flareseg.data.datalist import Case
 from flareseg.data.frames import read_frame
-from flareseg.data.lesion_size import target_diameters
+from flareseg.data.lesion_size import component_diameters
 from flareseg.data.preprocess import read_volume
 
 INTENSITY_SAMPLES = 4096
@@ -31,7 +31,7 @@ def measure(case: Case, task: Task, site: Site) -> Iterator[tuple[str, list[floa
 
     Yields:
         The name of a feature, the case's values, and whether many of them describe one patient together (intensities,
-        sizes of targets) instead of one each.
+        sizes of components) instead of one each.
 
     Raises:
         DataError: the case cannot be read.
@@ -55,10 +55,10 @@ def measure(case: Case, task: Task, site: Site) -> Iterator[tuple[str, list[floa
         if unit == "mm":
             yield f"{name} ml", [voxels * float(spacing.prod()) / _ML], False
         if task.lesion is not None and name == task.lesion.label:
-            diameters = target_diameters(mask, spacing)
-            yield "targets", [float(len(diameters))], False
+            diameters = component_diameters(mask, spacing)
+            yield "components", [float(len(diameters))], False
             if len(diameters):
-                yield f"target {unit}", diameters.tolist(), True
+                yield f"component {unit}", diameters.tolist(), True
 
 
 @dataclass

@@ -13,6 +13,7 @@ from nvflare.apis.shareable import Shareable, make_reply
 import flareseg
 from flareseg.config.task import Task, load_task
 from flareseg.errors import ErrorCode
+from flareseg.job.folder import TASK_FILE
 from flareseg.record.messages import SiteError
 from flareseg.record.run import RunRecord
 
@@ -54,7 +55,6 @@ METRIC_DICE = "val_dice"
 METRIC_SMALL_DICE = "val_small_dice"
 MODEL_LAST, MODEL_BEST, MODEL_BEST_SMALL = "last", "best", "best_small"
 
-TASK_FILE = "task.yaml"
 RUN_FOLDER = "flareseg"
 RECORD_FILE = "record.json"
 
@@ -66,7 +66,7 @@ def job_task(fl_ctx: FLContext) -> Task:
         SettingsError: the file cannot be used.
     """
     workspace = fl_ctx.get_engine().get_workspace()
-    path = Path(workspace.get_app_config_dir(fl_ctx.get_job_id())) / TASK_FILE
+    path = Path(workspace.get_app_config_dir(fl_ctx.get_job_id())) / TASK_FILE.name
     return _parsed(path, path.stat().st_mtime_ns if path.is_file() else 0)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from flareseg.config.methods import SmallTarget
 from flareseg.config.task import Task
-from flareseg.data.components import label_targets, target_sizes
+from flareseg.data.components import component_sizes, label_components
 from flareseg.fedgs import combine, size_deltas
 
 
@@ -62,17 +62,17 @@ def target_deltas(mask: np.ndarray, spacing: np.ndarray, target: SmallTarget) ->
     if largest is None:
         return size_deltas(mask, log_base=target.log_base, threshold=target.threshold or 1.0)
     dims = mask.ndim - 2
-    sizes = target_sizes(mask.reshape(len(mask), -1).sum(1), spacing, dims)
-    # A target of just the size is small, though float32 cannot hold its spacing.
+    sizes = component_sizes(mask.reshape(len(mask), -1).sum(1), spacing, dims)
+    # The bound itself counts as small; a spacing that float32 rounds may lie just above it.
     small = (sizes <= largest * (1 + 1e-6)).reshape(-1, *[1] * (dims + 1))
     return size_deltas(mask * small.astype(mask.dtype), log_base=target.log_base, threshold=1.0)
 
 
 def smallest_components(mask: np.ndarray) -> np.ndarray:
-    """Keep of each image its smallest connected part (neighbours by side, edge or corner), (B, 1, *spatial)."""
+    """Keep of each image its smallest connected component (neighbours by side, edge or corner), (B, 1, *spatial)."""
     kept = np.zeros_like(mask)
     for image, result in zip(mask[:, 0], kept[:, 0], strict=True):
-        parts, voxels = label_targets(image)
+        components, voxels = label_components(image)
         if len(voxels):
-            result[...] = parts == int(voxels.argmin()) + 1
+            result[...] = components == int(voxels.argmin()) + 1
     return kept

@@ -71,7 +71,7 @@ class Learner:
         >>> from pathlib import Path
         >>> from tempfile import TemporaryDirectory
         >>> from flareseg.config.site import load_site
-        >>> from flareseg.data.phantom import PhantomSite, write_site
+        >>> from flareseg.data.phantom import PhantomSite, write_phantom_site
         >>> from flareseg.networks import initial_state
         >>> task = Task(
         ...     name="liver",
@@ -83,7 +83,7 @@ class Learner:
         ...     training={"steps": 2},
         ... )
         >>> with TemporaryDirectory() as folder:
-        ...     made = write_site(Path(folder), PhantomSite("ct", "CT", training=1, validation=1, testing=0), seed=0)
+        ...     made = write_phantom_site(Path(folder), PhantomSite("ct", "CT", 1, 1, 0), seed=0)
         ...     learner = Learner(task, SiteData(task, load_site(made / "site.yaml"), Path(folder, "cache")), "ct")
         ...     weights = initial_state(task)
         ...     result = learner.train(weights, round_number=0)

@@ -12,7 +12,7 @@ import torch
 from monai.metrics import compute_dice
 from scipy import ndimage
 
-from flareseg.data.components import equivalent_diameters, label_targets
+from flareseg.data.components import equivalent_diameters, label_components
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Scores:
 
     Attributes:
         dice: for each annotated label the mean 3D Dice over volumes.
-        small: Dice of the small targets of the lesion label, over volumes that have any.
-        large: the same for the large targets.
+        small: Dice of the small components of the lesion label, over volumes that have any.
+        large: the same for the large components.
         loss: mean training loss over volumes.
     """
 
@@ -77,9 +77,9 @@ def dice_per_label(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tens
 
 
 def dice_by_size(prediction: np.ndarray, target: np.ndarray, spacing: np.ndarray, small: float) -> tuple[float, float]:
-    """Dice of small and of large targets in one volume.
+    """Dice of small and of large components in one volume.
 
-    Targets are the connected components of the truth. A component is small if the ball of its volume, or the disc of
+    A component of the truth is small if the ball of its volume, or the disc of
     its area where there is one slice alone, has a diameter below ``small``. Each predicted voxel belongs to the
     nearest component, so it counts once.
 
@@ -90,7 +90,7 @@ def dice_by_size(prediction: np.ndarray, target: np.ndarray, spacing: np.ndarray
         small: bound in the same unit.
 
     Returns:
-        Dice of small and of large targets, NaN where the volume has none of that size.
+        Dice of small and of large components, NaN where the volume has none of that size.
     """
     # What is neither target nor prediction counts for nothing: the box around both gives the same in less memory.
     (box,) = ndimage.find_objects((prediction.astype(bool) | target.astype(bool)).astype(np.uint8)) or (None,)
@@ -98,7 +98,7 @@ def dice_by_size(prediction: np.ndarray, target: np.ndarray, spacing: np.ndarray
         return math.nan, math.nan
     shape = target.shape
     prediction, target = prediction[box], target[box]
-    parts, voxels = label_targets(target)
+    parts, voxels = label_components(target)
     if not len(voxels):
         return math.nan, math.nan
     is_small = np.concatenate([[False], equivalent_diameters(voxels, spacing, shape) < small])

@@ -21,7 +21,7 @@ from flareseg.data.sampling import Batch, PatchSampler
 from flareseg.errors import SettingsError
 from flareseg.privacy.scopes import DifferentialPrivacy
 
-Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+LossFunction = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 class PoissonSampler:
@@ -69,7 +69,7 @@ class PrivateGradients:
         self,
         network: torch.nn.Module,
         optimizer: torch.optim.Optimizer,
-        loss: Loss,
+        loss: LossFunction,
         scope: DifferentialPrivacy,
         expected: float,
     ) -> None:
@@ -100,7 +100,7 @@ class PrivateGradients:
 
 
 def per_sample_gradients(
-    network: torch.nn.Module, loss: Loss, images: torch.Tensor, target: torch.Tensor, chunk: int
+    network: torch.nn.Module, loss: LossFunction, images: torch.Tensor, target: torch.Tensor, chunk: int
 ) -> dict[str, torch.Tensor]:
     """Gradient of the loss of each sample, as if it were a batch of its own: (B, *parameter) by name.
 

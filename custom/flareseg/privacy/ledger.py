@@ -117,7 +117,7 @@ def append(path: Path, *, job: str, task: str, round_number: int | None, kind: s
     return entry
 
 
-def read(path: Path) -> Iterator[LedgerEntry]:
+def read_ledger(path: Path) -> Iterator[LedgerEntry]:
     """Give the entries in order, checking that each follows the one before.
 
     A line that was changed, inserted or removed breaks the chain at the next line. Lines cut off at the end, and a

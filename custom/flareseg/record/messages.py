@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from flareseg.config.task import Modality
 from flareseg.errors import ErrorCode
 
-Dice = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+DiceValue = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 FinitePositive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -28,7 +28,7 @@ class _Message(BaseModel):
 class ScoreMessage(_Message):
     """Mean Dice over ``volumes`` volumes; None where there is none to score."""
 
-    mean: Dice | None
+    mean: DiceValue | None
     volumes: Annotated[int, Field(ge=0)]
 
 
@@ -39,7 +39,7 @@ class ScoresMessage(_Message):
     small: ScoreMessage
     large: ScoreMessage
     loss: Number | None
-    mean: Dice | None
+    mean: DiceValue | None
 
 
 class PrivacyMessage(_Message):

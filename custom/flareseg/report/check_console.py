@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from flareseg.data.check.run import SiteReport
+from flareseg.data.check.run import SiteFindings
 from flareseg.data.check.summary import Summary
 from flareseg.data.faults import Level
 from flareseg.data.faults.findings import errors, told
@@ -20,7 +20,7 @@ _SHOWN = 8
 _STYLES = {Level.ERROR: "bold red", Level.WARNING: "bold yellow"}
 
 
-def findings_text(report: SiteReport, root: str) -> Group:
+def findings_text(report: SiteFindings, root: str) -> Group:
     """Findings by kind, errors first; paths below the data root are told from there on."""
     parts: list[Text | Padding] = []
     for kind, group in groupby(report.findings, key=lambda item: item.kind):
@@ -54,8 +54,8 @@ def summary_tables(summary: Summary) -> Group:
             *("–" if item is None else f"{item.voxels:,} ({item.cases}, {item.slices:,})" for item in held),
         )
     lines = []
-    for name, sizes in summary.targets.items():
-        text = f"Targets of {name}: {len(sizes.diameters)}"
+    for name, sizes in summary.components.items():
+        text = f"Components of {name}: {len(sizes.diameters)}"
         if sizes.diameters:
             text += f", equivalent diameter {sizes.quantiles[0]:.1f} to {sizes.quantiles[4]:.1f} {sizes.unit}"
             text += f", median {sizes.quantiles[2]:.1f}"
@@ -68,7 +68,7 @@ def summary_tables(summary: Summary) -> Group:
     return Group(table, *lines)
 
 
-def check_json(report: SiteReport, summary: Summary) -> str:
+def check_json(report: SiteFindings, summary: Summary) -> str:
     """All of it for programs; it names cases, so it stays at the site."""
     wrong = errors(report.findings)
     content = {

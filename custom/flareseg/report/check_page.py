@@ -14,7 +14,7 @@ from flareseg.config.site import Site
 from flareseg.config.task import Task
 from flareseg.data.check.case import CaseReport, Voxels
 from flareseg.data.check.labels import Annotation
-from flareseg.data.check.run import SiteReport
+from flareseg.data.check.run import SiteFindings
 from flareseg.data.check.summary import Summary
 from flareseg.data.faults.findings import Finding, errors, told
 from flareseg.report.overlays import LABEL_COLORS, informative_slices, slice_png
@@ -88,7 +88,7 @@ def _short(value: float) -> str:
 
 
 def write_check_page(
-    path: Path, site: Site, site_file: Path, task: Task | None, report: SiteReport, summary: Summary
+    path: Path, site: Site, site_file: Path, task: Task | None, report: SiteFindings, summary: Summary
 ) -> None:
     """Write the page; it shows images and names of cases, so it stays at the site."""
     names = list(Annotation.of(site, task).values)
@@ -111,7 +111,9 @@ def write_check_page(
         colors=[LABEL_COLORS[index % len(LABEL_COLORS)] for index in range(len(names))],
         unannotated=sorted(set(task.labels if task else site.labels) - set(names)),
         summary=summary,
-        targets=[(name, sizes, _diameters(sizes.diameters, sizes.bound)) for name, sizes in summary.targets.items()],
+        components=[
+            (name, sizes, _diameters(sizes.diameters, sizes.bound)) for name, sizes in summary.components.items()
+        ],
         eta=None if summary.eta is None else _etas(summary.eta.counts),
         cases=sorted((_shown(case, report.findings, numbers[case.name]) for case in report.cases), key=_worst_first),
         root=f"{site.data.root}/",

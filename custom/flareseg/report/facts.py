@@ -17,7 +17,7 @@ from flareseg.config.words import (
 )
 from flareseg.record.messages import ScoresMessage
 from flareseg.record.run import RoundRecord, RunRecord
-from flareseg.report.participation import Shortfall, all_sites, shortfalls, state_of, subset_reason
+from flareseg.report.participation import Shortfall, all_sites, participation_of, shortfalls, subset_reason
 from flareseg.report.privacy_words import privacy_in_words
 from flareseg.report.record_file import load_record, task_of
 from flareseg.report.schema import (
@@ -128,7 +128,7 @@ def _round(item: RoundRecord, names: Sequence[str]) -> RoundFacts:
     return RoundFacts(
         **content,
         failed={site: str(error) for site, error in item.failed.items()},
-        states={site: state_of(item, site) for site in names},
+        states={site: participation_of(item, site) for site in names},
         closed=item.seconds > 0,
         executor_seconds=max((report.seconds for report in item.sites.values()), default=None),
         overhead_seconds=item.overhead_seconds,

@@ -45,7 +45,7 @@ _FEW_POINTS = 12
 
 
 @dataclass(frozen=True)
-class Series:
+class Trace:
     """A line or a layer of bars; None in ``y`` leaves a gap."""
 
     name: str
@@ -57,7 +57,7 @@ class Series:
 
 def line_panel(
     title: str,
-    series: Sequence[Series],
+    series: Sequence[Trace],
     *,
     key: str,
     x_label: str,
@@ -98,7 +98,7 @@ def line_panel(
         return _svg(figure, title, series, key)
 
 
-def bar_panel(title: str, layers: Sequence[Series], *, key: str, x_label: str, y_label: str) -> Markup:
+def bar_panel(title: str, layers: Sequence[Trace], *, key: str, x_label: str, y_label: str) -> Markup:
     """Draw stacked bars over rounds, for rows of two panels; see :func:`line_panel` for the arguments."""
     with mpl.rc_context(_STYLE):
         figure, axes = _panel(title, x_label, wide=True)
@@ -142,7 +142,7 @@ def _panel(title: str, x_label: str, wide: bool) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _svg(figure: Figure, title: str, series: Sequence[Series] | Sequence[Histogram], key: str) -> Markup:
+def _svg(figure: Figure, title: str, series: Sequence[Trace] | Sequence[Histogram], key: str) -> Markup:
     stream = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": key}):
         FigureCanvasSVG(figure).print_svg(

@@ -19,7 +19,7 @@ from flareseg.report.figures import (
     SITE_COLORS,
     SMALL_COLOR,
     WORK_COLOR,
-    Series,
+    Trace,
     bar_panel,
     line_panel,
 )
@@ -74,7 +74,7 @@ def report_page(facts: ReportFacts, links: Sequence[tuple[str, str]] = ()) -> st
         loss_panels=_loss_panels(facts, styles),
         scale_panels=_scale_panels(facts, styles),
         cost_panels=_cost_panels(facts),
-        size_legend=[Key("small targets", SMALL_COLOR), Key("large targets", LARGE_COLOR, "dashed")],
+        size_legend=[Key("small lesions", SMALL_COLOR), Key("large lesions", LARGE_COLOR, "dashed")],
         cost_legend=[
             Key("longest executor time", WORK_COLOR, "fill"),
             Key("overhead", OVERHEAD_COLOR, "fill"),
@@ -94,8 +94,8 @@ def site_styles(sites: dict[str, str]) -> dict[str, tuple[str, str]]:
     }
 
 
-def _score_series(curves: SiteCurves, name: str, style: tuple[str, str], values: Sequence[float | None]) -> Series:
-    return Series(name, style[0], [point.rounds_done for point in curves.scores], values, style[1] == "dashed")
+def _score_series(curves: SiteCurves, name: str, style: tuple[str, str], values: Sequence[float | None]) -> Trace:
+    return Trace(name, style[0], [point.rounds_done for point in curves.scores], values, style[1] == "dashed")
 
 
 def _dice_panels(facts: ReportFacts, styles: dict[str, tuple[str, str]]) -> list[Markup]:
@@ -168,9 +168,9 @@ def _scale_panels(facts: ReportFacts, styles: dict[str, tuple[str, str]]) -> lis
     return [line_panel("mean η", series, key="scale", x_label="round", x_limit=facts.rounds_planned)]
 
 
-def _training_series(facts: ReportFacts, styles: dict[str, tuple[str, str]], field: str) -> list[Series]:
+def _training_series(facts: ReportFacts, styles: dict[str, tuple[str, str]], field: str) -> list[Trace]:
     return [
-        Series(
+        Trace(
             site,
             styles[site][0],
             [point.round for point in curves.training],
@@ -191,8 +191,8 @@ def _cost_panels(facts: ReportFacts) -> list[Markup]:
         bar_panel(
             "seconds in a round",
             [
-                Series("longest executor time", WORK_COLOR, x, work),
-                Series("overhead", OVERHEAD_COLOR, x, [item.overhead_seconds for item in closed]),
+                Trace("longest executor time", WORK_COLOR, x, work),
+                Trace("overhead", OVERHEAD_COLOR, x, [item.overhead_seconds for item in closed]),
             ],
             key="seconds",
             x_label="round",
@@ -201,8 +201,8 @@ def _cost_panels(facts: ReportFacts) -> list[Markup]:
         bar_panel(
             "model bytes in a round",
             [
-                Series("sent", SENT_COLOR, x, [item.bytes_sent / 1e6 for item in closed]),
-                Series("received", RECEIVED_COLOR, x, [item.bytes_received / 1e6 for item in closed]),
+                Trace("sent", SENT_COLOR, x, [item.bytes_sent / 1e6 for item in closed]),
+                Trace("received", RECEIVED_COLOR, x, [item.bytes_received / 1e6 for item in closed]),
             ],
             key="bytes",
             x_label="round",
@@ -211,5 +211,5 @@ def _cost_panels(facts: ReportFacts) -> list[Markup]:
     ]
 
 
-def _drawable(series: Sequence[Series]) -> list[Series]:
+def _drawable(series: Sequence[Trace]) -> list[Trace]:
     return [line for line in series if any(value is not None for value in line.y)]

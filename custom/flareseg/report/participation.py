@@ -9,10 +9,10 @@ from pydantic import BaseModel
 
 from flareseg.record.run import Evaluation, RoundRecord
 
-State = Literal["accepted", "refused", "failed", "late", "absent", "disconnected", "open"]
+Participation = Literal["accepted", "refused", "failed", "late", "absent", "disconnected", "open"]
 Stage = Literal["training", "scoring"]
 
-_PHRASES: dict[State, str] = {
+_PHRASES: dict[Participation, str] = {
     "refused": "was refused",
     "failed": "failed",
     "late": "came late",
@@ -30,7 +30,7 @@ class Shortfall(BaseModel):
 
     site: str
     stage: Stage
-    state: State
+    state: Participation
     rounds: list[int]
     detail: str
 
@@ -53,13 +53,13 @@ def all_sites(rounds: Iterable[RoundRecord]) -> list[str]:
     return sorted(names)
 
 
-def state_of(item: RoundRecord, site: str) -> State:
+def participation_of(item: RoundRecord, site: str) -> Participation:
     """What a site was in one round.
 
     A site the server had no connection to when the round began is ``disconnected``; ``open`` is a site still awaited
     in a round that never closed.
     """
-    states: dict[State, Iterable[str]] = {
+    states: dict[Participation, Iterable[str]] = {
         "accepted": item.accepted,
         "refused": item.refused,
         "failed": item.failed,
@@ -76,10 +76,10 @@ def state_of(item: RoundRecord, site: str) -> State:
 
 def shortfalls(rounds: Sequence[RoundRecord], evaluation: Evaluation) -> list[Shortfall]:
     """Gather who did not count, one entry for each site, state and cause, in the order of the rounds."""
-    found: dict[tuple[str, State, str], Shortfall] = {}
+    found: dict[tuple[str, Participation, str], Shortfall] = {}
     for item in rounds:
         for site in all_sites(rounds):
-            state = state_of(item, site)
+            state = participation_of(item, site)
             if state == "accepted":
                 continue
             detail = item.refused.get(site, "") if state == "refused" else ""

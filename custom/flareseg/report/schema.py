@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from flareseg.report.participation import Shortfall, State
+from flareseg.report.participation import Participation, Shortfall
 from flareseg.report.scores import ScoreRow
 
 
@@ -27,7 +27,7 @@ class RoundFacts(BaseModel):
     failed: dict[str, str]
     late: list[str]
     absent: list[str]
-    states: dict[str, State]
+    states: dict[str, Participation]
     closed: bool
     seconds: float
     executor_seconds: float | None

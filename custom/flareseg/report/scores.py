@@ -26,8 +26,8 @@ class ScoreRow(BaseModel):
         labels: for each label of the task the mean over volumes.
         organs: unweighted mean over the organs, None where none was scored.
         lesion: the lesion label, empty where the task has none.
-        small: small targets of the lesion label, over volumes that hold any.
-        large: the same for the large targets.
+        small: small components of the lesion label, over volumes that hold any.
+        large: the same for the large components.
         volumes: test volumes, as many as the label scored most often has.
     """
 

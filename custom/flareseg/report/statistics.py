@@ -33,7 +33,7 @@ class SiteFacts:
         cases: number of its images.
         mean: for each label the mean volume of a patient's (ml), or pixels.
         voxels: for each label the number of voxels of all cases.
-        targets: targets a patient.
+        components: lesions of a patient.
     """
 
     name: str
@@ -42,7 +42,7 @@ class SiteFacts:
     cases: float | None
     mean: dict[str, float | None]
     voxels: dict[str, float | None]
-    targets: float | None
+    components: float | None
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Difference:
     share: float
 
 
-class FederatedStatistics:
+class StatisticsReport:
     """The content of ``statistics.json`` as NVFlare's JsonStatsFileWriter writes it.
 
     Args:
@@ -100,7 +100,7 @@ class FederatedStatistics:
             self.value(site, modality, "cases", "sum"),
             {label: self.value(site, modality, f"{label} {size}", "mean") for label in self.labels()},
             {label: self.value(site, modality, f"{label} voxels", "sum") for label in self.labels()},
-            self.value(site, modality, "targets", "mean"),
+            self.value(site, modality, "components", "mean"),
         )
 
     def differences(self) -> list[Difference]:
@@ -123,7 +123,7 @@ class FederatedStatistics:
         return self._content.get(f"{modality} {subject}", {}).get(statistic, {})
 
 
-def load_statistics(result: Path) -> FederatedStatistics | None:
+def load_statistics(result: Path) -> StatisticsReport | None:
     """Read the statistics in a job's result; None where the result holds none.
 
     Raises:
@@ -134,14 +134,14 @@ def load_statistics(result: Path) -> FederatedStatistics | None:
         return None
     try:
         content = json.loads(found[0].read_text(encoding="utf-8"))
-        return FederatedStatistics(content)
+        return StatisticsReport(content)
     except (OSError, ValueError, AttributeError) as error:
         raise SettingsError(
             f"{found[0]}: expected statistics of NVFlare, found {type(error).__name__}.", "Download the result again."
         ) from None
 
 
-def write_statistics(statistics: FederatedStatistics, folder: Path) -> Path:
+def write_statistics(statistics: StatisticsReport, folder: Path) -> Path:
     """Write ``statistics.html``."""
     colors = {site: SITE_COLORS[index % len(SITE_COLORS)] for index, site in enumerate(statistics.sites)}
     groups = [(modality, _panels(statistics, modality, colors)) for modality in statistics.modalities]
@@ -160,7 +160,7 @@ def write_statistics(statistics: FederatedStatistics, folder: Path) -> Path:
     return page
 
 
-def _panels(statistics: FederatedStatistics, modality: str, colors: Mapping[str, str]) -> list[Any]:
+def _panels(statistics: StatisticsReport, modality: str, colors: Mapping[str, str]) -> list[Any]:
     panels = []
     for subject, title, x_label, y_label in _subjects(statistics, modality):
         histograms = statistics.histograms(modality, subject)
@@ -174,7 +174,7 @@ def _panels(statistics: FederatedStatistics, modality: str, colors: Mapping[str,
     return panels
 
 
-def _subjects(statistics: FederatedStatistics, modality: str) -> Sequence[tuple[str, str, str, str]]:
+def _subjects(statistics: StatisticsReport, modality: str) -> Sequence[tuple[str, str, str, str]]:
     unit = {"CT": "HU", "MR": "raw value", "RGB": "0 to 255"}[modality]
     size = "px" if modality == "RGB" else "mm"
     sizes = (
@@ -184,7 +184,7 @@ def _subjects(statistics: FederatedStatistics, modality: str) -> Sequence[tuple[
     )
     return [
         ("intensity", "Intensities", unit, "% of voxels"),
-        (f"target {size}", "Sizes of targets", f"diameter, {size}", "% of targets"),
+        (f"component {size}", "Sizes of lesions", f"diameter, {size}", "% of lesions"),
         *sizes,
     ]
 

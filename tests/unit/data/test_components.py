@@ -3,16 +3,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from flareseg.data.components import equivalent_diameters, label_targets, target_sizes
+from flareseg.data.components import component_sizes, equivalent_diameters, label_components
 
 
 def test_parts_that_touch_by_a_corner_are_one() -> None:
     mask = np.zeros((6, 6, 6), np.uint8)
     mask[0, 0, 0] = mask[1, 1, 1] = mask[4, 4, 4] = 1
-    parts, voxels = label_targets(mask)
+    parts, voxels = label_components(mask)
     assert voxels.tolist() == [2, 1]
     assert parts[0, 0, 0] == parts[1, 1, 1] != parts[4, 4, 4]
-    assert label_targets(mask & 0)[1].tolist() == []
+    assert label_components(mask & 0)[1].tolist() == []
 
 
 @pytest.mark.parametrize(
@@ -26,5 +26,5 @@ def test_diameter_of_forty_voxels(shape: tuple[int, ...], spacing: tuple[float, 
 
 def test_sizes_of_images_of_different_spacing() -> None:
     spacing = np.array([[1.0, 2.0, 3.0], [2.0, 2.0, 2.0]], np.float32)
-    assert target_sizes(np.array([10, 10]), spacing, 3).tolist() == [60, 80]
-    assert target_sizes(np.array([10, 10]), spacing, 2).tolist() == [20, 40]
+    assert component_sizes(np.array([10, 10]), spacing, 3).tolist() == [60, 80]
+    assert component_sizes(np.array([10, 10]), spacing, 2).tolist() == [20, 40]

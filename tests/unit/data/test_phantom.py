@@ -14,7 +14,7 @@ import pytest
 import yaml
 from scipy import ndimage
 
-from flareseg.data.phantom import DEFAULT_SITES, PHANTOM_VERSION, PhantomSite, case_rng, make_case, write_site
+from flareseg.data.phantom import DEFAULT_SITES, PHANTOM_VERSION, PhantomSite, case_rng, make_case, write_phantom_site
 from flareseg.data.phantom.anatomy import draw_anatomy
 from flareseg.data.phantom.canvas import Tissue
 from flareseg.data.phantom.case import LABELS
@@ -32,7 +32,7 @@ def cases():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return write_site(tmp_path_factory.mktemp("phantom"), SITE, seed=7)
+    return write_phantom_site(tmp_path_factory.mktemp("phantom"), SITE, seed=7)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -288,8 +288,8 @@ def test_descriptions(folder):
 
 def test_rewrite_is_identical_and_independent_of_counts_and_sites(folder, tmp_path):
     calls = []
-    write_site(tmp_path, PhantomSite("other", "MR", 1, 0, 0), seed=7)
-    more = write_site(tmp_path, replace(SITE, training=3, testing=2), seed=7, progress=lambda: calls.append(1))
+    write_phantom_site(tmp_path, PhantomSite("other", "MR", 1, 0, 0), seed=7)
+    more = write_phantom_site(tmp_path, replace(SITE, training=3, testing=2), seed=7, progress=lambda: calls.append(1))
     assert len(calls) == 6
     before, after = contents(folder), contents(more)
     volumes = [name for name in before if name.endswith(".nii.gz")]
@@ -300,14 +300,14 @@ def test_rewrite_is_identical_and_independent_of_counts_and_sites(folder, tmp_pa
 def test_complete_site_is_left_alone(folder, monkeypatch):
     monkeypatch.setattr("flareseg.data.phantom.write.make_case", None)
     times = {p: p.stat().st_mtime_ns for p in folder.rglob("*")}
-    assert write_site(folder.parent, SITE, seed=7) == folder
+    assert write_phantom_site(folder.parent, SITE, seed=7) == folder
     assert {p: p.stat().st_mtime_ns for p in folder.rglob("*")} == times
 
 
 def test_deleted_file_comes_back(folder):
     before = contents(folder)
     (folder / "labels" / "case-001.nii.gz").unlink()
-    write_site(folder.parent, SITE, seed=7)
+    write_phantom_site(folder.parent, SITE, seed=7)
     assert contents(folder) == before
 
 
@@ -316,12 +316,12 @@ def test_interrupted_run_is_resumed_and_not_mixed(folder, tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_site(tmp_path, SITE, seed=7, progress=interrupt)
+        write_phantom_site(tmp_path, SITE, seed=7, progress=interrupt)
     mine = tmp_path / SITE.name
     assert not (mine / "phantom.json").exists()
     with pytest.raises(ValueError, match="holds other data"):
-        write_site(tmp_path, SITE, seed=8)
-    write_site(tmp_path, SITE, seed=7)
+        write_phantom_site(tmp_path, SITE, seed=8)
+    write_phantom_site(tmp_path, SITE, seed=7)
     here, there = contents(mine), contents(folder)
     assert here.keys() == there.keys()
     assert {name for name in here if here[name] != there[name]} == {"site.yaml"}  # it names its own folder
@@ -338,21 +338,21 @@ def test_interrupted_run_is_resumed_and_not_mixed(folder, tmp_path):
 def test_other_settings_are_refused(folder, site, seed):
     before = contents(folder)
     with pytest.raises(ValueError, match=r"(?s)ct-t holds other data: found .* expected .*Remove the folder"):
-        write_site(folder.parent, site, seed=seed)
+        write_phantom_site(folder.parent, site, seed=seed)
     assert contents(folder) == before
 
 
 def test_other_version_is_refused(folder, monkeypatch):
     monkeypatch.setattr("flareseg.data.phantom.write.PHANTOM_VERSION", PHANTOM_VERSION + 1)
     with pytest.raises(ValueError, match="holds other data"):
-        write_site(folder.parent, SITE, seed=7)
+        write_phantom_site(folder.parent, SITE, seed=7)
 
 
 def test_foreign_folder_is_refused(tmp_path):
     (tmp_path / SITE.name).mkdir()
     (tmp_path / SITE.name / "notes.txt").write_text("mine")
     with pytest.raises(ValueError, match="files without a record"):
-        write_site(tmp_path, SITE, seed=7)
+        write_phantom_site(tmp_path, SITE, seed=7)
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def test_features_of_a_site(task: Task, site_file: Path) -> None:
             "spleen ml",
             "lesion voxels",
             "lesion ml",
-            "targets",
+            "components",
             "target mm",
         )
     }

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from flareseg.errors import DataError
-from flareseg.privacy.ledger import Digest, LedgerEntry, append, read
+from flareseg.privacy.ledger import Digest, LedgerEntry, append, read_ledger
 
 
 def write(path: Path, *contents: Any) -> list[LedgerEntry]:
@@ -21,7 +21,7 @@ def write(path: Path, *contents: Any) -> list[LedgerEntry]:
 def test_entries_are_read_back_in_order(tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
     written = write(path, {"w": np.array([3.0, 4.0], np.float32)}, {"steps": 3}, {})
-    assert list(read(path)) == written
+    assert list(read_ledger(path)) == written
     assert [entry.number for entry in written] == [1, 2, 3]
     assert written[0].norm == 5
     assert written[1].norm is None
@@ -68,7 +68,7 @@ def test_a_changed_ledger_is_told_with_its_line(
     write(path, *({"n": number} for number in range(4)))
     path.write_bytes(b"\n".join(spoil(path.read_bytes().splitlines())) + b"\n")
     with pytest.raises(DataError, match=f"line {line} "):
-        list(read(path))
+        list(read_ledger(path))
 
 
 def test_nothing_is_appended_to_a_damaged_ledger(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_nothing_is_appended_to_a_damaged_ledger(tmp_path: Path) -> None:
 
 def test_a_missing_ledger_is_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be read"):
-        list(read(tmp_path / "ledger.jsonl"))
+        list(read_ledger(tmp_path / "ledger.jsonl"))
 
 
 def test_a_long_last_line_is_found(tmp_path: Path) -> None:
@@ -104,4 +104,4 @@ def test_several_processes_write_one_chain(tmp_path: Path) -> None:
     for process in processes:
         process.join(60)
         assert process.exitcode == 0
-    assert [entry.number for entry in read(path)] == list(range(1, 76))
+    assert [entry.number for entry in read_ledger(path)] == list(range(1, 76))

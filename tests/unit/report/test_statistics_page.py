@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from flareseg.errors import SettingsError
-from flareseg.report.statistics import PLACE, FederatedStatistics, load_statistics, write_statistics
+from flareseg.report.statistics import PLACE, StatisticsReport, load_statistics, write_statistics
 
 
 def histogram(*counts: float) -> list[list[float]]:
@@ -35,18 +35,18 @@ def content() -> dict[str, Any]:
 
 
 def test_facts_and_what_stayed() -> None:
-    statistics = FederatedStatistics(content())
+    statistics = StatisticsReport(content())
     assert statistics.sites == {"ct-a": "CT", "ct-b": "CT", "mr-a": "MR"}
     first, second, third = (statistics.facts(site) for site in statistics.sites)
-    assert (first.patients, first.cases, first.targets) == (12, 14.0, 2.5)
+    assert (first.patients, first.cases, first.components) == (12, 14.0, 2.5)
     assert first.mean == {"liver": 1500.5}
-    assert second.targets is None
+    assert second.components is None
     assert third.voxels == {"liver": 5.0}
     assert third.cases is None
 
 
 def test_a_site_that_differs_is_named() -> None:
-    differences = FederatedStatistics(content()).differences()
+    differences = StatisticsReport(content()).differences()
     assert [(item.site, item.subject, item.share) for item in differences] == [
         ("ct-a", "intensity", 1.0),
         ("ct-b", "intensity", 1.0),
@@ -57,11 +57,11 @@ def test_one_odd_site_is_named_alone() -> None:
     odd = content()
     odd["CT cases"]["count"]["ct-c"] = {"all": 8}
     odd["CT intensity"]["histogram"] |= {"ct-b": {"all": histogram(5, 4, 0)}, "ct-c": {"all": histogram(0, 1, 7)}}
-    assert {(item.site, item.subject) for item in FederatedStatistics(odd).differences()} == {("ct-c", "intensity")}
+    assert {(item.site, item.subject) for item in StatisticsReport(odd).differences()} == {("ct-c", "intensity")}
 
 
 def test_the_page(tmp_path: Path) -> None:
-    page = write_statistics(FederatedStatistics(content()), tmp_path).read_text()
+    page = write_statistics(StatisticsReport(content()), tmp_path).read_text()
     assert "2 distributions differ" in page
     assert page.count("<svg") == 3
     assert "123,456" in page
@@ -69,12 +69,12 @@ def test_the_page(tmp_path: Path) -> None:
     assert "http://" not in page.replace("http://www.w3.org", "")
     alike = content()
     del alike["CT intensity"]
-    assert "No site differs" in write_statistics(FederatedStatistics(alike), tmp_path).read_text()
+    assert "No site differs" in write_statistics(StatisticsReport(alike), tmp_path).read_text()
 
 
 def test_names_are_escaped(tmp_path: Path) -> None:
     evil = {"CT cases": {"count": {"<script>alert(1)</script>": {"all": 5}}}}
-    assert "<script>" not in write_statistics(FederatedStatistics(evil), tmp_path).read_text()
+    assert "<script>" not in write_statistics(StatisticsReport(evil), tmp_path).read_text()
 
 
 def test_loading(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from flareseg.data.check.frames import frame_header_faults, read_pixels
 from flareseg.data.check.geometry import geometry_faults
 from flareseg.data.check.intensities import intensity_faults
 from flareseg.data.check.labels import Annotation, content_faults, mask_faults, side_faults, window_faults
-from flareseg.data.components import equivalent_diameters, label_targets
+from flareseg.data.components import equivalent_diameters, label_components
 from flareseg.data.datalist import Case, SplitName
 from flareseg.data.faults import FileFault, LabelFault
 from flareseg.data.faults.findings import Finding, errors
@@ -28,7 +28,7 @@ from flareseg.errors import DataError
 
 _PATCHES = 32
 
-Scale = Callable[[np.ndarray, np.ndarray, Sequence[int]], float]
+ScaleFunction = Callable[[np.ndarray, np.ndarray, Sequence[int]], float]
 """η of a batch: labels (B, L, *spatial), spacing (B, 3), annotated labels."""
 
 
@@ -41,7 +41,7 @@ class Content:
         spacing: (3,) in mm.
         voxels: of each annotated label.
         slices: axial slices that hold each annotated label.
-        diameters: equivalent diameters of the targets of each label (mm).
+        diameters: equivalent diameters of the components of each label (mm).
         etas: η that FedGS gives to patches drawn from the case as training draws them; training cases only.
     """
 
@@ -114,7 +114,7 @@ class CaseCheck:
 
     site: Site
     task: Task | None
-    scale: Scale | None = None
+    scale: ScaleFunction | None = None
     draw: Drawer | None = None
 
     def quick(self, case: Case) -> list[Finding]:
@@ -242,8 +242,8 @@ def _content(
     shape: tuple[int, ...], masks: dict[str, np.ndarray], spacing: np.ndarray, annotation: Annotation
 ) -> Content:
     diameters = {}
-    for name in sorted(annotation.targets & set(masks)):
-        parts, voxels = label_targets(masks[name])
+    for name in sorted(annotation.lesions & set(masks)):
+        parts, voxels = label_components(masks[name])
         diameters[name] = equivalent_diameters(voxels, spacing, parts.shape).tolist()
     return Content(
         shape=shape,

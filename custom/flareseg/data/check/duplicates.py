@@ -41,7 +41,7 @@ def occurrence_faults(reports: Sequence[CaseReport], annotation: Annotation) -> 
             yield Finding(
                 LabelFault.VALUE_NEVER_OCCURS, f"{name}: {', '.join(missing)} occurs in none of {len(held)} cases."
             )
-    for name in annotation.organs if annotation.told else ():
+    for name in annotation.organs if annotation.by_task else ():
         without = [report for report in held if report.content and not report.content.voxels[name]]
         if 0 < len(without) <= (1 - _USUAL) * len(held):
             for report in without:

@@ -9,7 +9,7 @@ import numpy as np
 
 from flareseg.config.site import Site
 from flareseg.config.task import Task
-from flareseg.data.components import label_targets
+from flareseg.data.components import label_components
 from flareseg.data.datalist import Case
 from flareseg.data.faults import LabelFault
 from flareseg.data.faults.findings import Finding
@@ -30,15 +30,15 @@ class Annotation:
 
     Attributes:
         values: of each annotated label.
-        targets: labels that a scan may lack: the task's small targets.
+        lesions: labels that a scan may lack: the task's small targets.
         named: every value that site.yaml names, those of labels that the task does not know among them.
-        told: whether a task says which labels are targets; without one every label counts as an organ.
+        by_task: whether a task says which labels are lesions; without one every label counts as an organ.
     """
 
     values: dict[str, tuple[int, ...]]
-    targets: frozenset[str]
+    lesions: frozenset[str]
     named: frozenset[int]
-    told: bool
+    by_task: bool
 
     @classmethod
     def of(cls, site: Site, task: Task | None) -> Annotation:
@@ -58,7 +58,7 @@ class Annotation:
     @property
     def organs(self) -> list[str]:
         """Annotated labels that every scan of the region has."""
-        return [name for name in self.values if name not in self.targets]
+        return [name for name in self.values if name not in self.lesions]
 
 
 def mask_faults(case: Case, label: np.ndarray, image: np.ndarray, annotation: Annotation) -> Iterator[Finding]:
@@ -119,7 +119,7 @@ def content_faults(
             yield Finding(LabelFault.LABEL_EMPTY, f"{case.label}: none of {', '.join(masks)} occurs.", case.name)
         return
     for name, mask in masks.items():
-        voxels = label_targets(mask)[1]
+        voxels = label_components(mask)[1]
         tiny = int((voxels <= _FEW_VOXELS).sum())
         if tiny:
             yield Finding(
@@ -138,7 +138,7 @@ def content_faults(
             f"{case.label}: {1 - touched:.0%} of its labelled voxels lie where the image is empty.",
             case.name,
         )
-    for name in annotation.organs if annotation.told else ():
+    for name in annotation.organs if annotation.by_task else ():
         if (share := _gaps(masks[name])) > _GAPS:
             yield Finding(
                 LabelFault.ANNOTATION_GAPS,

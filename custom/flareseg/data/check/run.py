@@ -26,7 +26,7 @@ from flareseg.errors import ErrorCode, FlaresegError, SettingsError
 
 
 @dataclass(frozen=True)
-class SiteReport:
+class SiteFindings:
     """What the check found at a site, and what training will get.
 
     Attributes:
@@ -65,7 +65,7 @@ def full_check(
     *,
     processes: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> SiteReport:
+) -> SiteFindings:
     """Check everything, reading every voxel.
 
     Args:
@@ -96,7 +96,7 @@ def full_check(
     findings += [finding for report in cases for finding in report.findings]
     findings += duplicate_faults(cases)
     findings += occurrence_faults(cases, Annotation.of(check.site, check.task))
-    return SiteReport(in_order(findings), cases)
+    return SiteFindings(in_order(findings), cases)
 
 
 def _fitting(site: Site, task: Task | None, path: Path) -> tuple[Task | None, list[Finding]]:

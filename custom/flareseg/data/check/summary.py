@@ -1,4 +1,4 @@
-"""What training will get of a site: cases, slices, voxels, sizes of targets, and the η to be expected."""
+"""What training will get of a site: cases, slices, voxels, sizes of components, and the η to be expected."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class SplitCounts:
 
 
 @dataclass(frozen=True)
-class TargetSizes:
-    """The targets of one label over all splits, by equivalent diameter.
+class ComponentSizes:
+    """The components of one label over all splits, by equivalent diameter.
 
     Attributes:
-        bound: below which a target is small, where the task sets one for the scores.
+        bound: below which a component is small, where the task sets one for the scores.
         unit: of bound and diameters, mm or px.
-        small: number of targets below it.
+        small: number of components below it.
         large: number of the others.
         quantiles: 0, 25, 50, 75 and 100 % of the diameters.
         diameters: all of them, rising.
@@ -77,7 +77,7 @@ class Summary:
     """What training will get."""
 
     splits: dict[SplitName, SplitCounts]
-    targets: dict[str, TargetSizes]
+    components: dict[str, ComponentSizes]
     eta: Expected | None
 
 
@@ -90,7 +90,7 @@ def summarize(reports: Sequence[CaseReport], task: Task | None) -> Summary:
     }
     contents = [item.content for item in reports if item.content]
     names = sorted({name for content in contents for name in content.diameters})
-    targets = {
+    components = {
         name: _sizes([size for content in contents for size in content.diameters.get(name, [])], name, task)
         for name in names
     }
@@ -99,7 +99,7 @@ def summarize(reports: Sequence[CaseReport], task: Task | None) -> Summary:
     if len(etas):
         counts = np.histogram(etas, bins=_ETA_BINS, range=(1.0, 3.0))[0].tolist()
         eta = Expected(len(etas), float(etas.mean()), float((etas > 1).mean()), counts)
-    return Summary(splits, targets, eta)
+    return Summary(splits, components, eta)
 
 
 def _split_counts(contents: Sequence[Content]) -> SplitCounts:
@@ -119,11 +119,11 @@ def _split_counts(contents: Sequence[Content]) -> SplitCounts:
     )
 
 
-def _sizes(diameters: list[float], name: str, task: Task | None) -> TargetSizes:
+def _sizes(diameters: list[float], name: str, task: Task | None) -> ComponentSizes:
     bound = task.lesion.small if task and task.lesion and task.lesion.label == name else None
     small = None if bound is None else sum(size < bound for size in diameters)
     quantiles = np.quantile(diameters, (0, 0.25, 0.5, 0.75, 1)).tolist() if diameters else []
-    return TargetSizes(
+    return ComponentSizes(
         bound=bound,
         unit="px" if task and "RGB" in task.modalities else "mm",
         small=small,

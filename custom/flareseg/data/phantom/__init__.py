@@ -5,15 +5,15 @@ Imports ``files`` and ``errors`` only.
 
 from __future__ import annotations
 
-from flareseg.data.phantom.case import PHANTOM_VERSION, Modality, case_rng, make_case
-from flareseg.data.phantom.write import DEFAULT_SITES, PhantomSite, write_site
+from flareseg.data.phantom.case import PHANTOM_VERSION, PhantomModality, case_rng, make_case
+from flareseg.data.phantom.write import DEFAULT_SITES, PhantomSite, write_phantom_site
 
 __all__ = [
     "DEFAULT_SITES",
     "PHANTOM_VERSION",
-    "Modality",
+    "PhantomModality",
     "PhantomSite",
     "case_rng",
     "make_case",
-    "write_site",
+    "write_phantom_site",
 ]

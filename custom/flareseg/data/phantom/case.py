@@ -17,7 +17,7 @@ from flareseg.data.phantom.lesions import add_lesions
 PHANTOM_VERSION = 2
 """Raised by one whenever a case's voxels change: results are compared only on the same version."""
 
-Modality = Literal["CT", "MR"]
+PhantomModality = Literal["CT", "MR"]
 
 LIVER, SPLEEN, LEFT_KIDNEY, RIGHT_KIDNEY, LESION = 1, 2, 3, 4, 5
 LABELS: dict[str, int | list[int]] = {
@@ -57,7 +57,7 @@ def case_rng(seed: int, site: str, index: int) -> np.random.Generator:
 
 
 def make_case(
-    seed: int, site: str, index: int, modality: Modality
+    seed: int, site: str, index: int, modality: PhantomModality
 ) -> tuple[NDArray[np.int16], NDArray[np.uint8], NDArray[np.float64]]:
     """Make one case. The same arguments give the same arrays.
 
@@ -89,7 +89,7 @@ def make_case(
     return image, _labels(canvas), grid.affine
 
 
-def _draw_grid(modality: Modality, rng: np.random.Generator) -> Grid:
+def _draw_grid(modality: PhantomModality, rng: np.random.Generator) -> Grid:
     shape, (in_plane, through) = _GRIDS[modality]
     in_plane = round(in_plane * rng.uniform(0.97, 1.04), 3)
     through = round(through * rng.uniform(0.96, 1.04), 3)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
-from flareseg.data.phantom.write import DEFAULT_SITES, PhantomSite, write_site
+from flareseg.data.phantom.write import DEFAULT_SITES, PhantomSite, write_phantom_site
 from flareseg.errors import SettingsError
 
 
@@ -19,7 +19,7 @@ def write_sites(
     seed: int = 0,
     done: Callable[[PhantomSite], None] = lambda site: None,
 ) -> None:
-    """Write the data of several sites, see :func:`flareseg.data.phantom.write_site`.
+    """Write the data of several sites, see :func:`flareseg.data.phantom.write_phantom_site`.
 
     Args:
         root: folder of all sites.
@@ -32,7 +32,7 @@ def write_sites(
     """
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(len(sites), os.cpu_count() or 1), mp_context=context) as pool:
-        futures = {pool.submit(write_site, root, site, seed=seed): site for site in sites}
+        futures = {pool.submit(write_phantom_site, root, site, seed=seed): site for site in sites}
         for future in as_completed(futures):
             try:
                 future.result()

@@ -11,11 +11,11 @@ from typing import Any
 
 import yaml
 
-from flareseg.data.phantom.case import LABELS, PHANTOM_VERSION, Modality, make_case
+from flareseg.data.phantom.case import LABELS, PHANTOM_VERSION, PhantomModality, make_case
 from flareseg.files import json_bytes, nifti_bytes, write_whole
 
-RECORD = "phantom.json"
-UNFINISHED = "phantom.unfinished.json"
+_RECORD = "phantom.json"
+_UNFINISHED = "phantom.unfinished.json"
 
 # Fixed ranges of case numbers: a site's test cases stay the same whatever the number of its training cases.
 _FIRST_CASE = {"training": 0, "validation": 600, "testing": 800}
@@ -33,7 +33,7 @@ class PhantomSite:
     """
 
     name: str
-    modality: Modality
+    modality: PhantomModality
     training: int
     validation: int
     testing: int
@@ -63,7 +63,7 @@ DEFAULT_SITES = (
 """The demo's federation: 12 CT and 2 MR training volumes, 8 test volumes of each modality."""
 
 
-def write_site(root: Path, site: PhantomSite, *, seed: int, progress: Callable[[], None] | None = None) -> Path:
+def write_phantom_site(root: Path, site: PhantomSite, *, seed: int, progress: Callable[[], None] | None = None) -> Path:
     """Write a site's data, or complete what an interrupted run has left.
 
     The folder holds `images/` and `labels/` (NIfTI, RAS+, mm), `datalist.json` (MONAI, paths relative to the folder),
@@ -91,8 +91,8 @@ def write_site(root: Path, site: PhantomSite, *, seed: int, progress: Callable[[
         "counts": {split: getattr(site, split) for split in _FIRST_CASE},
     }
     _refuse_to_mix(folder, record)
-    if not (folder / RECORD).exists():
-        write_whole(folder / UNFINISHED, json_bytes(record))
+    if not (folder / _RECORD).exists():
+        write_whole(folder / _UNFINISHED, json_bytes(record))
     datalist: dict[str, list[dict[str, str]]] = {split: [] for split in _FIRST_CASE}
     for split, index in site.cases():
         entry = {kind.rstrip("s"): f"{kind}/case-{index:03d}.nii.gz" for kind in ("images", "labels")}
@@ -107,8 +107,8 @@ def write_site(root: Path, site: PhantomSite, *, seed: int, progress: Callable[[
     description = {"modality": site.modality, "data": data, "labels": LABELS}
     write_whole(folder / "datalist.json", json_bytes(datalist))
     write_whole(folder / "site.yaml", yaml.safe_dump(description, sort_keys=False, width=10**6).encode())
-    if (folder / UNFINISHED).exists():
-        os.replace(folder / UNFINISHED, folder / RECORD)
+    if (folder / _UNFINISHED).exists():
+        os.replace(folder / _UNFINISHED, folder / _RECORD)
     return folder
 
 
@@ -116,7 +116,7 @@ def _refuse_to_mix(folder: Path, record: dict[str, Any]) -> None:
     if not folder.exists() or not any(folder.iterdir()):
         return
     found: object = "files without a record of how they were made"
-    for name in (RECORD, UNFINISHED):
+    for name in (_RECORD, _UNFINISHED):
         if (folder / name).exists():
             try:
                 found = json.loads((folder / name).read_text())

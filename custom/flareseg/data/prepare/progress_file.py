@@ -12,7 +12,7 @@ from typing import Any
 from flareseg.errors import DataError, ErrorCode
 from flareseg.files import json_bytes, write_whole
 
-RECORD = "prepared.json"
+_RECORD = "prepared.json"
 _SAVE_SECONDS = 1.0
 
 
@@ -29,7 +29,7 @@ class Made:
     """
 
     def __init__(self, folder: Path, layout: str, source: Path) -> None:
-        self.path = folder / RECORD
+        self.path = folder / _RECORD
         origin = {"layout": layout, "source": str(source)}
         content = self._read(folder, origin)
         if {key: content.get(key) for key in origin} != origin:
@@ -47,7 +47,7 @@ class Made:
             content = json.loads(self.path.read_text(encoding="utf-8"))
             content["results"].items()
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
-            raise _not_ours(folder, f"holds a damaged {RECORD}.") from None
+            raise _not_ours(folder, f"holds a damaged {_RECORD}.") from None
         return dict(content)
 
     def get(self, key: str, state: str) -> Any:

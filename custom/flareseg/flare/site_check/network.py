@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 
 from flareseg.flare.site_check.kit import Kit
-from flareseg.flare.site_check.report import Check, Status, green, red, yellow
+from flareseg.flare.site_check.report import Check, Verdict, green, red, yellow
 
 TIMEOUT_SECONDS = 10.0
 CLOCK_SECONDS = 300
@@ -39,7 +39,7 @@ def check_listening(kit: Kit, running: bool) -> Check:
 def check_network(kit: Kit) -> list[Check]:
     """Check the way to the server, step by step; what follows a red step is not tried."""
     name = _name(kit)
-    if name.status is Status.RED:
+    if name.status is Verdict.RED:
         return [name]
     try:
         connection = socket.create_connection((kit.host, kit.port), timeout=TIMEOUT_SECONDS)

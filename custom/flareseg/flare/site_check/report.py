@@ -10,7 +10,7 @@ from typing import Any
 from rich.table import Table
 
 
-class Status(str, Enum):
+class Verdict(str, Enum):
     """How a check ended; only RED keeps a site from joining."""
 
     GREEN = "ok"
@@ -19,7 +19,7 @@ class Status(str, Enum):
     SKIPPED = "not checked"
 
 
-_STYLES = {Status.GREEN: "green", Status.YELLOW: "yellow", Status.RED: "bold red", Status.SKIPPED: "dim"}
+_STYLES = {Verdict.GREEN: "green", Verdict.YELLOW: "yellow", Verdict.RED: "bold red", Verdict.SKIPPED: "dim"}
 
 
 @dataclass(frozen=True)
@@ -34,29 +34,29 @@ class Check:
     """
 
     name: str
-    status: Status
+    status: Verdict
     found: str
     remedy: str = ""
 
 
 def green(name: str, found: str) -> Check:
     """A check that passed."""
-    return Check(name, Status.GREEN, found)
+    return Check(name, Verdict.GREEN, found)
 
 
 def yellow(name: str, found: str, remedy: str) -> Check:
     """A check that passed with a doubt."""
-    return Check(name, Status.YELLOW, found, remedy)
+    return Check(name, Verdict.YELLOW, found, remedy)
 
 
 def red(name: str, found: str, remedy: str) -> Check:
     """A check that failed."""
-    return Check(name, Status.RED, found, remedy)
+    return Check(name, Verdict.RED, found, remedy)
 
 
 def is_ready(checks: Sequence[Check]) -> bool:
     """No check is red."""
-    return all(check.status is not Status.RED for check in checks)
+    return all(check.status is not Verdict.RED for check in checks)
 
 
 def table(site: str, checks: Sequence[Check]) -> Table:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from flareseg.errors import SettingsError
 from flareseg.flare.provision.versions import VERSIONS, installed_versions
 from flareseg.flare.site_check.kit import Kit
-from flareseg.flare.site_check.report import Check, Status, green, red, yellow
+from flareseg.flare.site_check.report import Check, Verdict, green, red, yellow
 
 _MUST_BE_EQUAL = ("nvflare", "flareseg")
 _PREFLIGHT_SECONDS = 120
@@ -51,9 +51,9 @@ def check_preflight(kit: Kit, *, running: bool, earlier_red: bool) -> Check:
     """Run ``nvflare preflight-check``: it starts the kit for some seconds, as ``start.sh`` would."""
     name = "NVFlare preflight"
     if running:
-        return Check(name, Status.SKIPPED, "this kit runs already")
+        return Check(name, Verdict.SKIPPED, "this kit runs already")
     if earlier_red:
-        return Check(name, Status.SKIPPED, "comes when the lines above are not red")
+        return Check(name, Verdict.SKIPPED, "comes when the lines above are not red")
     command = [sys.executable, "-m", "nvflare.cli", "preflight-check", "-p", str(kit.folder)]
     try:
         done = subprocess.run(

@@ -37,7 +37,7 @@ def test_a_clean_site(site: PlantedSite) -> None:
     done = check(site, "--strict", "--task", str(site.folder / "task.yaml"))
     assert done.exit_code == 0
     assert "6 cases: 0 errors, 0 warnings." in done.stdout
-    assert re.search(r"Targets of lesion: 6, equivalent diameter .* 6 large\.|6 small \(below 8 mm\)", done.stdout)
+    assert re.search(r"Components of lesion: 6, equivalent diameter .* 6 large\.|6 small \(below 8 mm\)", done.stdout)
     assert re.search(r"η of a training patch: mean [12]\.\d\d, above 1 in \d+% of 128\.", done.stdout)
 
 
@@ -76,7 +76,7 @@ def test_json_is_all_of_standard_output(site: PlantedSite) -> None:
     training = content["summary"]["splits"]["training"]
     assert (training["cases"], training["slices"]) == (3, 24)
     assert training["labels"]["lesion"] == {"cases": 3, "slices": 6, "voxels": 24}
-    assert content["summary"]["targets"]["lesion"]["small"] == 5
+    assert content["summary"]["components"]["lesion"]["small"] == 5
     assert sum(content["summary"]["eta"]["counts"]) == content["summary"]["eta"]["patches"] == 96
 
 

@@ -25,7 +25,7 @@ from flareseg.flare.safeguards.gate import is_number
 from flareseg.flare.safeguards.refusal_audit import audited
 from flareseg.flare.safeguards.tls_log import reason
 from flareseg.flare.site.ledger import SiteLedger
-from flareseg.privacy.ledger import LEDGER_FILE, read
+from flareseg.privacy.ledger import LEDGER_FILE, read_ledger
 from flareseg.record.messages import check_meta
 
 
@@ -97,7 +97,7 @@ def test_the_ledger_tells_kind_round_and_norm(tmp_path: Path) -> None:
     failure = make_reply(ReturnCode.EXECUTION_EXCEPTION)
     failure.set_header(Header.ERROR, {"code": "NO_DATA", "case": None})
     site.result(failure)
-    first, second = read(tmp_path / LEDGER_FILE)
+    first, second = read_ledger(tmp_path / LEDGER_FILE)
     assert (first.job, first.task, first.round, first.kind, first.norm) == ("job-1", "train", 2, "WEIGHT_DIFF", 5)
     assert (second.kind, second.norm) == ("error NO_DATA", None)
 
@@ -109,7 +109,7 @@ def test_events_to_the_server_are_written_down_and_local_ones_not(tmp_path: Path
         site.context.set_prop(FLContextKey.EVENT_DATA, event, sticky=False)
         site.context.set_prop(FLContextKey.EVENT_SCOPE, scope, sticky=False)
         site.ledger.handle_event("fed.analytix_log_stats", site.context)
-    (entry,) = read(tmp_path / LEDGER_FILE)
+    (entry,) = read_ledger(tmp_path / LEDGER_FILE)
     assert entry.kind == "fed.analytix_log_stats"
 
 

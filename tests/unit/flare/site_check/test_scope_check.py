@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from flareseg.flare.provision.policy import privacy
-from flareseg.flare.site_check.report import Status
+from flareseg.flare.site_check.report import Verdict
 from flareseg.flare.site_check.scopes import check_scopes
 
 
@@ -22,7 +22,7 @@ def kit(content: dict[str, Any]) -> Any:
 @pytest.mark.parametrize("keys", [True, False])
 def test_the_scopes_of_a_kit_are_green(keys: bool, site: bool) -> None:
     check = check_scopes(kit(privacy(keys=keys, site=site)), installed=Path)
-    assert check.status is Status.GREEN
+    assert check.status is Verdict.GREEN
     assert ("encrypted" in check.found) is keys
 
 
@@ -31,7 +31,7 @@ def test_a_missing_package_is_red(package: str, scope: str) -> None:
     check = check_scopes(
         kit(privacy(keys=True, site=True)), installed=lambda name: None if name == package else package
     )
-    assert check.status is Status.RED
+    assert check.status is Verdict.RED
     assert check.found.startswith(f"{scope} needs {package}")
     assert "pip install 'flareseg[" in check.remedy
 
@@ -47,5 +47,5 @@ def test_a_missing_package_is_red(package: str, scope: str) -> None:
 )
 def test_a_slip_is_red(content: dict[str, Any], words: str) -> None:
     check = check_scopes(kit(content))
-    assert check.status is Status.RED
+    assert check.status is Verdict.RED
     assert words in check.found
