@@ -44,7 +44,7 @@ def test_numbers_of_enough_patients_arrive_and_no_others(large_sites: Federation
     assert [statistics.value(site, "CT", "cases", "count") for site in statistics.sites] == [12, 14]
     assert statistics.value("ct-a", "CT", "liver voxels", "sum") == 12 * 8 * 8 * 3
     assert statistics.value("Global", "CT", "components", "count") == 26
-    assert sum(count for *_, count in statistics.value("ct-b", "CT", "target mm", "histogram")) == 14
+    assert sum(count for *_, count in statistics.value("ct-b", "CT", "component mm", "histogram")) == 14
     assert len(statistics.histograms("CT", "liver ml")) == 2
     for path, content in large_sites.known_to_server(result).items():
         for secret in (b"case-3", b"images/case", b"site.yaml", b"MR liver", b"MR cases"):

@@ -37,7 +37,7 @@ def test_features_of_a_site(task: Task, site_file: Path) -> None:
             "lesion voxels",
             "lesion ml",
             "components",
-            "target mm",
+            "component mm",
         )
     }
     assert all(feature.patients == 6 for feature in features.values())
@@ -46,9 +46,9 @@ def test_features_of_a_site(task: Task, site_file: Path) -> None:
     assert features["CT liver voxels"].total() == 6 * 8 * 8 * 3
     assert features["CT liver ml"].total() == pytest.approx(6 * 8 * 8 * 3 * VOXEL_ML)
     assert features["CT spleen voxels"].total() == 6 * 4 * 5 * 3
-    assert features["CT targets"].total() == 6
+    assert features["CT components"].total() == 6
     diameter = (6 * 4 * VOXEL_ML * 1000 / np.pi) ** (1 / 3)
-    assert features["CT target mm"].total() == pytest.approx(6 * diameter)
+    assert features["CT component mm"].total() == pytest.approx(6 * diameter)
     assert sum(count for _, _, count in features["CT intensity"].histogram(7, -200, 300)) == pytest.approx(6)
 
 
@@ -84,7 +84,7 @@ def test_an_rgb_frame_counts_in_pixels(task_content: dict[str, Any], tmp_path: P
     )
     got = {name: values for name, values, _ in measure(Case("x", tmp_path / "x.png", tmp_path / "m.png"), task, site)}
     assert got["polyp voxels"] == [64]
-    assert got["target px"] == pytest.approx([2 * (64 / np.pi) ** 0.5])
+    assert got["component px"] == pytest.approx([2 * (64 / np.pi) ** 0.5])
     assert set(got["intensity"]) == {90.0}
     assert "polyp ml" not in got
 

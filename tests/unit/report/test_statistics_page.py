@@ -29,8 +29,8 @@ def content() -> dict[str, Any]:
         "CT liver voxels": {"sum": told(ct_a=123456.0, ct_b=1000.0)},
         "CT liver ml": {"mean": told(ct_a=1500.5, ct_b=1480.0), "histogram": told(ct_a=histogram(3, 4, 5))},
         "MR liver voxels": {"sum": told(mr_a=5.0)},
-        "CT targets": {"mean": told(ct_a=2.5)},
-        "CT target mm": {"histogram": told(ct_a=histogram(5, 5, 2), ct_b=histogram(4, 4, 1))},
+        "CT components": {"mean": told(ct_a=2.5)},
+        "CT component mm": {"histogram": told(ct_a=histogram(5, 5, 2), ct_b=histogram(4, 4, 1))},
     }
 
 
@@ -65,7 +65,7 @@ def test_the_page(tmp_path: Path) -> None:
     assert "2 distributions differ" in page
     assert page.count("<svg") == 3
     assert "123,456" in page
-    assert 'aria-label="Sizes of targets: ct-a, ct-b"' in page
+    assert 'aria-label="Sizes of lesions: ct-a, ct-b"' in page
     assert "http://" not in page.replace("http://www.w3.org", "")
     alike = content()
     del alike["CT intensity"]

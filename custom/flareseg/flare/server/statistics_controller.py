@@ -17,9 +17,9 @@ BINS = 10
 RANGES = {
     "CT intensity": (-200, 300),
     "RGB intensity": (0, 255),
-    "CT target mm": (0, 60),
-    "MR target mm": (0, 60),
-    "RGB target px": (0, 240),
+    "CT component mm": (0, 60),
+    "MR component mm": (0, 60),
+    "RGB component px": (0, 240),
 }
 """Fixed ranges, the same for all sites; of any other feature the sites tell theirs, with noise."""
 

@@ -89,7 +89,7 @@ def test_counts_sums_and_histograms_arrive(tmp_path: Path) -> None:
     assert known["CT cases"]["count"]["ct-a"][DATASET] == CASES
     assert known["CT liver voxels"]["sum"]["ct-a"][DATASET] == CASES * 8 * 8 * 3
     assert known["CT liver voxels"]["mean"]["Global"][DATASET] == 8 * 8 * 3
-    bins = known["CT target mm"]["histogram"]["ct-a"][DATASET]
+    bins = known["CT component mm"]["histogram"]["ct-a"][DATASET]
     assert [low for low, _, _ in bins] == list(range(0, 60, 6))
     assert sum(count for _, _, count in bins) == CASES
 
@@ -105,13 +105,13 @@ def test_a_rare_finding_stays_though_the_rest_leaves(tmp_path: Path) -> None:
     exchange = Exchange(tmp_path)
     generator = exchange.context.get_engine().get_component("statistics")
     generator.read(exchange.context)
-    sizes = generator._features["CT target mm"].values
+    sizes = generator._features["CT component mm"].values
     for patient in list(sizes)[: CASES - 4]:
         del sizes[patient]
     known = exchange.both()
-    assert "CT target mm" not in known
-    assert known["CT targets"]["count"]["ct-a"][DATASET] == CASES
-    assert all(b"target mm" not in message for message in exchange.seen)
+    assert "CT component mm" not in known
+    assert known["CT components"]["count"]["ct-a"][DATASET] == CASES
+    assert all(b"component mm" not in message for message in exchange.seen)
 
 
 def test_nvflare_s_own_minimum_would_tell_the_count() -> None:
