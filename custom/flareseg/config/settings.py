@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from flareseg.config.yaml_core import load_yaml
 from flareseg.errors import SettingsError, plain, shown
 
 Positive = Annotated[float, Field(gt=0)]
@@ -17,7 +19,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 _MOST_PROBLEMS = 5
 _MOST_LEVELS = 64
 _NOT_YAML = (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError)
-"""What PyYAML lets out: also what its parts raise at 2024-02-30, numbers of 4300 digits, wrong tags, deep nesting."""
+"""What PyYAML lets out: also what its parts raise at numbers of 4300 digits, wrong tags, deep nesting."""
 
 
 class Settings(BaseModel):
@@ -30,14 +32,14 @@ S = TypeVar("S", bound=Settings)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML mapping.
+    """Read a YAML mapping, by YAML 1.2 and with every key once: see :mod:`flareseg.config.yaml_core`.
 
     Raises:
-        SettingsError: the file is missing, not readable, not YAML, or not a mapping.
+        SettingsError: the file is missing, not readable, not YAML, or not a mapping, or a key is given twice.
     """
-    text = _read_text(path)
+    text = read_text(path)
     try:
-        content = yaml.safe_load(text)
+        content = load_yaml(text)
     except _NOT_YAML as error:
         raise SettingsError(f"{path}: is not YAML: {_reason(error)}.", "Mend that line.") from None
     if not isinstance(content, dict):
@@ -46,14 +48,14 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object.
+    """Read a JSON object, every key once.
 
     Raises:
-        SettingsError: the file is missing, not readable, not JSON, or not an object.
+        SettingsError: the file is missing, not readable, not JSON, or not an object, or a key is given twice.
     """
-    text = _read_text(path)
+    text = read_text(path)
     try:
-        content = json.loads(text)
+        content = json.loads(text, object_pairs_hook=each_key_once)
     except (ValueError, RecursionError) as error:
         raise SettingsError(f"{path}: is not JSON ({_reason(error)}).", "Mend that line.") from None
     if not isinstance(content, dict):
@@ -75,11 +77,32 @@ def _is_deep(content: object) -> bool:
     return bool(level)
 
 
-def _read_text(path: Path) -> str:
+def each_key_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of :func:`json.loads` (``object_pairs_hook``), which else keeps the last of two equal keys.
+
+    Raises:
+        ValueError: a key is given twice.
+    """
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in content if names.count(name) > 1)
+        raise ValueError(f"the key {shown(twice)} is given twice")
+    return content
+
+
+def read_text(path: Path) -> str:
+    """Read text in UTF-8, with or without the byte order mark that editors of Windows write first.
+
+    Raises:
+        SettingsError: the file is missing or not readable.
+    """
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise SettingsError(f"{path}: no such file.", "Give the path of an existing file.") from None
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path}: cannot be read ({error}).", "Save it as UTF-8.") from None
     except (OSError, ValueError) as error:
         raise SettingsError(f"{path}: cannot be read ({error}).", "Check the file and its permissions.") from None
 
@@ -105,11 +128,36 @@ def load_settings(model: type[S], path: Path, content: dict[str, Any] | None = N
     """
     content = read_yaml(path) if content is None else content
     try:
-        return model.model_validate(content)
+        settings = model.model_validate(content)
+        _check_kept(content, settings.model_dump(), "")
     except ValidationError as error:
         raise SettingsError(
             f"{path}: {_explain_all(error)}.", "Correct the file; flareseg settings lists the keys."
         ) from None
+    except _Changed as error:
+        raise SettingsError(f"{path}: {error}.", "Correct the file; flareseg settings lists the keys.") from None
+    return settings
+
+
+class _Changed(Exception):  # noqa: N818 - becomes a SettingsError that names the file
+    """A value was read as one of another type."""
+
+
+def _check_kept(given: object, read: object, key: str) -> None:
+    """Refuse what pydantic would take for a number or a truth value though it is written as something else."""
+    if isinstance(given, dict) and isinstance(read, Mapping):
+        for name in given.keys() & read.keys():
+            _check_kept(given[name], read[name], f"{key}.{name}" if key else name)
+    elif isinstance(given, list) and isinstance(read, list | tuple):
+        for number, (one, other) in enumerate(zip(given, read, strict=False)):
+            _check_kept(one, other, f"{key}.{number}")
+    elif isinstance(read, list | tuple) and len(read) == 1:  # a value alone stands for a list of one
+        _check_kept(given, read[0], key)
+    elif isinstance(read, bool | int | float) and (
+        isinstance(given, str) or isinstance(given, bool) is not isinstance(read, bool)
+    ):
+        expected = "true or false" if isinstance(read, bool) else "a number"
+        raise _Changed(f"{key}: expected {expected}, found {shown(given)}")
 
 
 def settings_of_options(model: type[S], **options: Any) -> S:
@@ -122,6 +170,19 @@ def settings_of_options(model: type[S], **options: Any) -> S:
         return model.model_validate({name: value for name, value in options.items() if value is not None})
     except ValidationError as error:
         raise SettingsError(f"Options: {_explain_all(error)}.", "Add --help to see them.") from None
+
+
+def set_keys(content: dict[str, Any], assignments: Sequence[str]) -> None:
+    """Apply every ``--set`` of a command to a mapping in place, see :func:`set_key`.
+
+    Raises:
+        SettingsError: one cannot be applied, or two are of one key.
+    """
+    keys = [assignment.partition("=")[0] for assignment in assignments]
+    for key, assignment in zip(keys, assignments, strict=True):
+        if keys.count(key) > 1:
+            raise SettingsError(f"--set {plain(key)}: is given {keys.count(key)} times.", "Give each key once.")
+        set_key(content, assignment)
 
 
 def set_key(content: dict[str, Any], assignment: str) -> None:
@@ -145,9 +206,11 @@ def set_key(content: dict[str, Any], assignment: str) -> None:
             )
         node = child
     try:
-        node[last] = yaml.safe_load(value)
-    except _NOT_YAML:
-        raise SettingsError(f"--set {plain(assignment)}: {shown(value)} is not a YAML value.", "Quote it.") from None
+        node[last] = load_yaml(value)
+    except _NOT_YAML as error:
+        raise SettingsError(
+            f"--set {plain(assignment)}: {shown(value)} is not a YAML value ({_reason(error)}).", "Correct or quote it."
+        ) from None
 
 
 def _explain_all(error: ValidationError) -> str:

@@ -9,12 +9,12 @@ from pydantic import Field, field_validator, model_validator
 
 from flareseg.config.settings import Fraction, Positive, Settings, load_settings
 from flareseg.config.task import Modality, Task
-from flareseg.errors import SettingsError
+from flareseg.errors import SettingsError, shown
 
 SITE_FILE = "site.yaml"
 """Name of the file in a kit's ``local`` folder."""
 
-LabelValues = Annotated[tuple[int, ...], Field(min_length=1)]
+LabelValues = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
 
 
 class Split(Settings):
@@ -87,8 +87,8 @@ class Site(Settings):
     data: DataSource
     """Where they are."""
     labels: dict[str, LabelValues | None]
-    """Labels of the site's tasks and its own value or values for each; null where it was never annotated. Masks of RGB
-    frames are binary: 1 or 255."""
+    """Labels of the site's tasks and its own value or values for each, from 1, as 0 is background; null where it was
+    never annotated. Masks of RGB frames are binary: 1 or 255."""
     intensity: Scale = Scale()
     """How images are scaled where they are not in HU or raw MR values."""
     cache: Path | None = None
@@ -105,6 +105,13 @@ class Site(Settings):
     def _single_value(cls, labels: object) -> object:
         if not isinstance(labels, dict):
             return labels
+        for name, value in labels.items():
+            several = value if isinstance(value, list | tuple) else [value]
+            if value is not None and not all(isinstance(one, int) and not isinstance(one, bool) for one in several):
+                raise ValueError(
+                    f"{name} should be a whole number from 1, a list of them, or null where it was never annotated, "
+                    f"got {shown(value)}"
+                )
         return {name: (value,) if isinstance(value, int) else value for name, value in labels.items()}
 
     @model_validator(mode="after")

@@ -8,10 +8,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from flareseg.config.settings import load_settings, read_json, read_yaml, set_key
+from flareseg.config.settings import load_settings, read_json, read_yaml, set_keys
 from flareseg.config.task import Task
+from flareseg.config.yaml_core import dump_yaml
 from flareseg.errors import SettingsError, shown
 from flareseg.job.manifest import META, read_meta
 from flareseg.job.renamed import renamed
@@ -59,13 +58,12 @@ def stage_job(folder: Path, destination: Path, changes: Sequence[str] = ()) -> P
     """
     load_job(folder)
     content = read_yaml(folder / TASK_FILE)
-    for change in changes:
-        set_key(content, change)
+    set_keys(content, changes)
     load_settings(Task, folder / TASK_FILE, content)
     shutil.rmtree(destination, ignore_errors=True)
     shutil.copytree(folder, destination)
     if changes:
-        (destination / TASK_FILE).write_text(yaml.safe_dump(content, sort_keys=False))
+        (destination / TASK_FILE).write_text(dump_yaml(content))
     return destination
 
 

@@ -11,9 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from flareseg.config.settings import read_yaml
+from flareseg.config.yaml_core import dump_yaml
 from flareseg.errors import ErrorCode, FlaresegError, SettingsError
 from flareseg.flare.session import lead_session
 from flareseg.processes import choose_ports, end_processes, port_answers, processes_of, uninterrupted
@@ -115,7 +114,7 @@ class PocWorkspace:
         shutil.rmtree(self.poc, ignore_errors=True)
         self.home.mkdir(parents=True, exist_ok=True)
         adapted = self.folder / "project.yml"
-        adapted.write_text(yaml.safe_dump(content, sort_keys=False))
+        adapted.write_text(dump_yaml(content))
         self._nvflare("prepare", "-i", str(adapted), "--force")
         return messages
 

@@ -111,7 +111,9 @@ def test_hostile_yaml_ends_in_one_short_line(tmp_path: Path, text: str) -> None:
         assert str(error.value).isprintable()
 
 
-@pytest.mark.parametrize("value", ["2024-02-30", "[" * 3000, "!!int ''", "9" * 4400], ids=lambda value: value[:12])
+@pytest.mark.parametrize(
+    "value", ["!!timestamp 2024-02-30", "[" * 3000, "!!int ''", "9" * 4400], ids=lambda value: value[:12]
+)
 def test_hostile_changes_end_in_one_short_line(value: str) -> None:
     with pytest.raises(SettingsError, match="is not a YAML value") as error:
         set_key({}, f"name={value}")

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from flareseg.config.yaml_core import dump_yaml
 from flareseg.data.phantom.case import LABELS, PHANTOM_VERSION, PhantomModality, make_case
 from flareseg.files import json_bytes, nifti_bytes, write_whole
 
@@ -106,7 +105,7 @@ def write_phantom_site(root: Path, site: PhantomSite, *, seed: int, progress: Ca
     data = {"root": str(folder), "datalist": "datalist.json"}
     description = {"modality": site.modality, "data": data, "labels": LABELS}
     write_whole(folder / "datalist.json", json_bytes(datalist))
-    write_whole(folder / "site.yaml", yaml.safe_dump(description, sort_keys=False, width=10**6).encode())
+    write_whole(folder / "site.yaml", dump_yaml(description).encode())
     if (folder / _UNFINISHED).exists():
         os.replace(folder / _UNFINISHED, folder / _RECORD)
     return folder

@@ -9,11 +9,11 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-import yaml
 
 from flareseg.config.settings import read_yaml
 from flareseg.config.site import SITE_FILE, load_site
 from flareseg.config.task import Modality
+from flareseg.config.yaml_core import dump_yaml
 from flareseg.data.datalist import SPLITS, SplitName, load_cases
 from flareseg.data.prepare.label_map import LabelMap
 from flareseg.errors import DataError, ErrorCode
@@ -102,7 +102,7 @@ def write_site(
     eight_bits = cases[0].modality == "CT" and nib.load(cases[0].image).get_data_dtype() == np.uint8
     if window is not None and cases[0].modality == "CT":
         content["intensity"] = {"slope": (window[1] - window[0]) / 255, "intercept": window[0]}
-    write_whole(site_file, yaml.safe_dump(content, sort_keys=False, width=10**6).encode())
+    write_whole(site_file, dump_yaml(content).encode())
     load_cases(load_site(site_file).data)
     return PreparedSite(
         site_file,

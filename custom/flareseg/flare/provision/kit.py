@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import yaml
 
 import flareseg
 from flareseg.config.settings import read_yaml
 from flareseg.config.site import SITE_FILE, load_site
+from flareseg.config.yaml_core import dump_yaml
 from flareseg.errors import SettingsError
 
 _FILES = Path(__file__).parent / "kit_files"
@@ -61,4 +61,4 @@ def write_site_file(source: Path, local: Path) -> None:
         content["data"]["label_root"] = str(site.data.label_root)
     if site.cache is not None:
         content["cache"] = str(site.cache)
-    (local / SITE_FILE).write_text(yaml.safe_dump(content, sort_keys=False))
+    (local / SITE_FILE).write_text(dump_yaml(content))
