@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -105,3 +106,16 @@ def test_a_room_says_what_it_is(room: str) -> None:
     said = ast.get_docstring(ast.parse((PACKAGE / room / "__init__.py").read_text(encoding="utf-8")))
     assert said is not None
     assert said.count(".") >= 2 or ":" in said, room
+
+
+def test_the_docs_show_every_room() -> None:
+    guide = PACKAGE.parents[1] / "docs" / "architecture.md"
+    if not guide.is_file():
+        pytest.skip("the package is installed without docs")
+    text = guide.read_text(encoding="utf-8")
+    floors = {
+        int(line.split("|")[1]): set(re.findall(r"`([a-z_/]+)`", line.split("|")[2]))
+        for line in text.splitlines()
+        if re.match(r"\| \d+ \|", line)
+    }
+    assert floors == {number: set(rooms) - {"flareseg"} for number, rooms in enumerate(FLOORS)}
