@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+from zipfile import ZIP_STORED, ZipFile
 
 import numpy as np
 import torch
@@ -46,13 +47,33 @@ def save_tensors(path: Path, content: Mapping[str, Any]) -> None:
 def load_tensors(path: Path) -> dict[str, Any]:
     """Read what :func:`save_tensors` wrote; nothing in the file is executed.
 
+    PyTorch does not look at the checksums that it wrote: a bit that flipped on the disk would be another weight.
+
     Raises:
         FlaresegError: the file is missing, damaged, or holds more than tensors and plain values.
     """
     try:
-        return dict(torch.load(path, map_location="cpu", weights_only=True))
+        with path.open("rb") as stream:
+            _check_sums(stream)
+            stream.seek(0)
+            return dict(torch.load(stream, map_location="cpu", weights_only=True))
     except Exception as error:
         raise _not_ours(path, error) from None
+
+
+def _check_sums(stream: IO[bytes]) -> None:
+    """Compare each part of a zip with its CRC-32.
+
+    Raises:
+        ValueError: a part is damaged, or is compressed, which PyTorch never writes and could stand for any size.
+        BadZipFile: it is no zip.
+    """
+    with ZipFile(stream) as archive:
+        if any(part.compress_type != ZIP_STORED for part in archive.infolist()):
+            raise ValueError("a part is compressed")
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise ValueError(f"{damaged} is damaged")
 
 
 def to_torch_like(state: Mapping[str, Any], like: Mapping[str, torch.Tensor]) -> State:
