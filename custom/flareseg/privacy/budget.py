@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import fcntl
-import json
-import os
 import time
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from flareseg.config.settings import Settings
 from flareseg.config.task import Positive
-from flareseg.errors import ErrorCode, FlaresegError, SettingsError
+from flareseg.errors import DataError, ErrorCode, FlaresegError, SettingsError
+from flareseg.privacy.chain import Chain, Link
+from flareseg.privacy.ledger import LEDGER_FILE, Digest, append, last_of_kind
 from flareseg.privacy.scopes import DifferentialPrivacy
 
 BUDGET_FILE = Path("privacy/budget.jsonl")
+BUDGET_KIND = "budget"
+"""Kind of the ledger's entries that state the end of the budget: the SHA-256 of its last line."""
 _ORDERS = tuple([1 + x / 10 for x in range(1, 100)] + list(range(12, 64)) + [80, 128, 256, 512])
 _MOST_STEPS = 10_000_000
 
@@ -39,6 +39,12 @@ class Spending(Settings):
     """How many."""
     time: float
     """When they were written down, in seconds since the epoch."""
+
+
+class BudgetLine(Link):
+    """A line of the budget."""
+
+    spending: Spending
 
 
 @lru_cache(maxsize=64)
@@ -69,37 +75,50 @@ class Budget:
     There is one for each site, whatever the job and whichever cases it trained on: a patient may have been in all of
     them. Steps are written down, and are on the disk, before they are taken: after a crash they count as spent.
 
+    The file is a chain, and its end is told to the site's ledger: a line that was changed, or lines that were cut off,
+    are noticed before anything more is spent.
+
     Args:
-        path: the file, JSON lines; made when missing.
+        path: the file; made when missing.
         scope: the site's budget.
+        ledger: the site's ledger; None where there is none to compare with, as when a budget is planned.
     """
 
-    def __init__(self, path: Path, scope: DifferentialPrivacy) -> None:
+    def __init__(self, path: Path, scope: DifferentialPrivacy, ledger: Path | None = None) -> None:
         self.path = path
         self.scope = scope
+        self.ledger = ledger
+        self._chain = Chain(
+            path,
+            BudgetLine,
+            "budget",
+            ErrorCode.BUDGET,
+            "Restore it from a backup: without it nobody knows what was spent, and nothing may be spent on trust.",
+        )
 
     @classmethod
     def of_site(cls, root: Path, scope: DifferentialPrivacy) -> Budget:
         """Give the budget of a site: in its kit, unless the scope names another place."""
-        return cls(root / (scope.budget_file or BUDGET_FILE), scope)
+        return cls(root / (scope.budget_file or BUDGET_FILE), scope, root / LEDGER_FILE)
 
     def spendings(self) -> list[Spending]:
         """Everything spent so far.
 
         Raises:
-            SettingsError: the file is damaged: nothing may be spent on trust.
+            DataError: the file was damaged, changed or cut.
         """
         try:
-            lines = self.path.read_text(encoding="utf-8").splitlines()
-        except FileNotFoundError:
-            return []
-        try:
-            return [Spending.model_validate(json.loads(line)) for line in lines]
-        except (ValueError, ValidationError) as error:
-            raise SettingsError(
-                f"{self.path}: is damaged ({type(error).__name__}).",
-                "Restore it from a backup: without it nobody knows what was spent.",
-            ) from None
+            entries = list(self._chain.read())
+            stated = last_of_kind(self.ledger, BUDGET_KIND) if self.ledger else None
+            if stated and stated.sha256 not in {Digest(line).sha256 for line in self._chain.lines()}:
+                raise DataError(
+                    f"{self.path}: lines are missing: the ledger's line {stated.number} states another end.",
+                    self._chain.remedy,
+                    code=ErrorCode.BUDGET,
+                )
+        except OSError as error:
+            raise self._out_of_reach(error) from None
+        return [entry.spending for entry in entries]
 
     def epsilon(self) -> float:
         """ε spent so far at the scope's δ."""
@@ -112,26 +131,22 @@ class Budget:
             ε with them.
 
         Raises:
-            FlaresegError: with code BUDGET: they do not fit in the budget, and nothing is written.
+            FlaresegError: with code BUDGET: they do not fit in the budget, or it was changed; nothing is written. With
+                code NO_LEDGER: they cannot be written down.
         """
-        with self._locked():
-            known = self.spendings()
-            item = self._item(job, sample_rate, steps)
-            epsilon = spent_epsilon([*known, item], self.scope.delta)
-            if epsilon > self.scope.epsilon:
-                raise FlaresegError(
-                    f"The privacy budget is spent: {steps} more steps would bring ε to {epsilon:.3f} at δ = "
-                    f"{self.scope.delta:g}, above the {self.scope.epsilon:g} of this site; so far it is "
-                    f"{spent_epsilon(known, self.scope.delta):.3f}.",
-                    f"{self.path} tells which jobs spent it. More privacy cannot be bought: only the site may decide "
-                    "to give its patients less, by a larger epsilon in local/privacy.json.",
-                    code=ErrorCode.BUDGET,
-                )
-            with self.path.open("a", encoding="utf-8") as stream:
-                stream.write(item.model_dump_json() + "\n")
-                stream.flush()
-                os.fsync(stream.fileno())
-            return epsilon
+        try:
+            with self._chain.appending() as writer:  # two jobs of this site may train at once
+                known = self.spendings()
+                item = self._item(job, sample_rate, steps)
+                epsilon = spent_epsilon([*known, item], self.scope.delta)
+                if epsilon > self.scope.epsilon:
+                    raise self._spent(steps, epsilon, known)
+                _, line = writer.write(spending=item)
+                if self.ledger:
+                    append(self.ledger, job=job, task="", round_number=None, kind=BUDGET_KIND, content=line)
+                return epsilon
+        except OSError as error:
+            raise self._out_of_reach(error) from None
 
     def steps_left(self, sample_rate: float) -> int:
         """How many steps still fit in the budget."""
@@ -158,13 +173,22 @@ class Budget:
             time=time.time(),
         )
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Hold off other jobs of this site: two may train at once."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.with_suffix(".lock").open("w") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)
-            yield
+    def _spent(self, steps: int, epsilon: float, known: Sequence[Spending]) -> FlaresegError:
+        return FlaresegError(
+            f"The privacy budget is spent: {steps} more steps would bring ε to {epsilon:.3f} at δ = "
+            f"{self.scope.delta:g}, above the {self.scope.epsilon:g} of this site; so far it is "
+            f"{spent_epsilon(known, self.scope.delta):.3f}.",
+            f"{self.path} tells which jobs spent it. More privacy cannot be bought: only the site may decide to give "
+            "its patients less, by a larger epsilon in local/privacy.json.",
+            code=ErrorCode.BUDGET,
+        )
+
+    def _out_of_reach(self, error: OSError) -> FlaresegError:
+        return FlaresegError(
+            f"{error.filename or self.path}: cannot be used ({error.strerror}).",
+            "Free space, mend the permissions, then resume: nothing is spent that is not written down.",
+            code=ErrorCode.NO_LEDGER,
+        )
 
 
 def _opacus():  # type: ignore[no-untyped-def]

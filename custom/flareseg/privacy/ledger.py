@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import json
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from flareseg.errors import DataError, ErrorCode
+from flareseg.privacy.chain import Chain, Link
 
 LEDGER_FILE = "ledger.jsonl"
-_START = "0" * 64
 
 
-class LedgerEntry(BaseModel):
+class LedgerEntry(Link):
     """One thing that left the site.
 
     ``norm`` is the L2 norm over its floating-point arrays, None where it holds none; ``size`` is in bytes before
     NVFlare's serialisation; ``sha256`` is over names, types, shapes and values.
     """
 
-    model_config = ConfigDict(extra="forbid")
-
-    number: int
     time: datetime
     job: str
     task: str
@@ -39,7 +32,6 @@ class LedgerEntry(BaseModel):
     size: int
     norm: float | None
     sha256: str
-    previous: str
 
 
 class Digest:
@@ -95,12 +87,8 @@ def append(path: Path, *, job: str, task: str, round_number: int | None, kind: s
         DataError: the last line is not one of a ledger.
     """
     digest = Digest(content)
-    with path.open("a+b") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        last = _last_line(stream.fileno())
-        before = _parse(last, path, "its last line") if last else None
-        entry = LedgerEntry(
-            number=before.number + 1 if before else 1,
+    with _chain(path).appending() as writer:
+        entry, _ = writer.write(
             time=datetime.now(timezone.utc),
             job=job,
             task=task,
@@ -109,66 +97,48 @@ def append(path: Path, *, job: str, task: str, round_number: int | None, kind: s
             size=digest.size,
             norm=digest.norm,
             sha256=digest.sha256,
-            previous=hashlib.sha256(last).hexdigest() if last else _START,
         )
-        stream.write(json.dumps(entry.model_dump(mode="json")).encode() + b"\n")
-        stream.flush()
-        os.fsync(stream.fileno())
     return entry
 
 
 def read_ledger(path: Path) -> Iterator[LedgerEntry]:
     """Give the entries in order, checking that each follows the one before.
 
-    A line that was changed, inserted or removed breaks the chain at the next line. Lines cut off at the end, and a
-    change of the last line, leave no trace in the file itself: keep :func:`chain_end`.
-
     Raises:
         DataError: the ledger is missing, damaged, or was changed; names the line.
     """
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
+    if not path.exists():
         raise DataError(
-            f"{path}: cannot be read ({error.strerror}).",
+            f"{path}: cannot be read (no such file).",
             "A site has a ledger once a job ran there; give the site's kit.",
             code=ErrorCode.NO_LEDGER,
+        )
+    try:
+        yield from _chain(path).read()
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror}).", "Check its permissions.", code=ErrorCode.NO_LEDGER
         ) from None
-    previous = _START
-    for number, line in enumerate(lines, start=1):
-        entry = _parse(line, path, f"line {number}")
-        if entry.number != number or entry.previous != previous:
-            raise DataError(
-                f"{path}: line {number} does not follow the one before: one was changed, or lines are missing.",
-                "Compare the file with a backup; do not trust what stands from there on.",
-                code=ErrorCode.NO_LEDGER,
-            )
-        previous = hashlib.sha256(line).hexdigest()
-        yield entry
+
+
+def last_of_kind(path: Path, kind: str) -> LedgerEntry | None:
+    """The last entry of a kind; None where there is none.
+
+    Raises:
+        DataError: the line is no entry.
+        OSError: the ledger cannot be read.
+    """
+    chain = _chain(path)
+    mark = f'"kind": "{kind}"'.encode()
+    line = next((line for line in reversed(chain.lines()) if mark in line), None)
+    return None if line is None else chain.parse(line, f"the last line of kind {kind}")
 
 
 def chain_end(path: Path) -> str:
     """SHA-256 of the last line: who keeps it can tell later whether the ledger was changed or cut up to there."""
-    return hashlib.sha256(b"".join(path.read_bytes().splitlines()[-1:])).hexdigest()
+    return _chain(path).end()
 
 
-def _parse(line: bytes, path: Path, where: str) -> LedgerEntry:
-    try:
-        return LedgerEntry.model_validate_json(line)
-    except ValidationError:
-        raise DataError(
-            f"{path}: {where} is not a ledger entry.",
-            "Keep the file as evidence under another name; the next job starts a new one.",
-            code=ErrorCode.NO_LEDGER,
-        ) from None
-
-
-def _last_line(descriptor: int) -> bytes:
-    """The last line without its end, read from the end of the file; empty where the file is."""
-    end = os.fstat(descriptor).st_size
-    tail = b""
-    while end and tail.count(b"\n") < 2:
-        start = max(0, end - 4096)
-        tail = os.pread(descriptor, end - start, start) + tail
-        end = start
-    return tail.rstrip(b"\n").rpartition(b"\n")[2]
+def _chain(path: Path) -> Chain[LedgerEntry]:
+    remedy = "Keep the file as evidence under another name and compare it with a backup; the next job starts a new one."
+    return Chain(path, LedgerEntry, "ledger", ErrorCode.NO_LEDGER, remedy)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,9 +12,11 @@ from opacus.accountants import PRVAccountant, RDPAccountant
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-from flareseg.errors import ErrorCode, FlaresegError, SettingsError
+from disk import small_files
+from flareseg.errors import DataError, ErrorCode, FlaresegError
 from flareseg.privacy.budget import Budget, Spending, spent_epsilon
 from flareseg.privacy.dp_sgd import sample_rate
+from flareseg.privacy.ledger import read_ledger
 from flareseg.privacy.scopes import DifferentialPrivacy
 
 
@@ -116,9 +118,86 @@ def test_two_jobs_at_once_do_not_spend_the_same_budget(tmp_path: Path) -> None:
     assert Budget(path, scope()).epsilon() <= 3.0
 
 
-@pytest.mark.parametrize("content", ["{}\n", '{"job": "one", "steps": -5}\n', "no json"])
-def test_a_damaged_ledger_is_no_empty_one(tmp_path: Path, content: str) -> None:
+@pytest.mark.parametrize("content", ["{}\n", '{"job": "one", "steps": -5}\n', "no json\n"])
+def test_a_damaged_budget_is_no_empty_one(tmp_path: Path, content: str) -> None:
     path = tmp_path / "budget.jsonl"
     path.write_text(content)
-    with pytest.raises(SettingsError, match="is damaged"):
+    with pytest.raises(DataError, match="line is not a budget entry") as caught:
         Budget(path, scope()).spend("one", 0.05, 1)
+    assert caught.value.code is ErrorCode.BUDGET
+
+
+@pytest.fixture
+def spent(tmp_path: Path) -> Budget:
+    """A site's budget after three rounds, its end told to the ledger."""
+    budget = Budget.of_site(tmp_path, scope())
+    for _ in range(3):
+        budget.spend("one", 0.05, 4)
+    return budget
+
+
+def _cheaper(lines: list[bytes]) -> list[bytes]:
+    return [lines[0].replace(b'"steps": 4', b'"steps": 1'), *lines[1:]]
+
+
+def _cheaper_last(lines: list[bytes]) -> list[bytes]:
+    return [*lines[:-1], lines[-1].replace(b'"steps": 4', b'"steps": 1')]
+
+
+TAMPERED: dict[str, Callable[[list[bytes]], list[bytes]]] = {
+    "a line changed": _cheaper,
+    "the last line changed": _cheaper_last,
+    "the last line cut": lambda lines: lines[:-1],
+    "two lines cut": lambda lines: lines[:1],
+    "emptied": lambda lines: [],
+    "the first line gone": lambda lines: lines[1:],
+    "a line twice": lambda lines: [*lines, lines[-1]],
+}
+
+
+@pytest.mark.parametrize("tamper", TAMPERED.values(), ids=TAMPERED)
+def test_a_budget_that_was_changed_or_cut_spends_nothing_more(
+    spent: Budget, tamper: Callable[[list[bytes]], list[bytes]]
+) -> None:
+    lines = tamper(spent.path.read_bytes().splitlines())
+    spent.path.write_bytes(b"".join(line + b"\n" for line in lines))
+    before = spent.path.read_bytes()
+    for use in (lambda: spent.spend("two", 0.05, 1), spent.epsilon, lambda: spent.steps_left(0.05)):
+        with pytest.raises(DataError, match=r"does not follow|lines are missing") as caught:
+            use()
+        assert caught.value.code is ErrorCode.BUDGET
+    assert spent.path.read_bytes() == before
+
+
+def test_a_budget_that_was_deleted_spends_nothing_more(spent: Budget) -> None:
+    spent.path.unlink()
+    with pytest.raises(DataError, match=r"lines are missing: the ledger's line 3 states another end"):
+        spent.spend("two", 0.05, 1)
+
+
+def test_a_budget_ahead_of_the_ledger_is_believed(spent: Budget) -> None:
+    """A power cut between the two lines, and a budget file that several kits share."""
+    assert spent.ledger is not None
+    ledger = spent.ledger.read_bytes().splitlines(keepends=True)
+    spent.ledger.write_bytes(b"".join(ledger[:-1]))
+    assert spent.spend("two", 0.05, 1) > 0
+    assert [entry.kind for entry in read_ledger(spent.ledger)] == ["budget"] * 3
+
+
+def test_half_a_line_was_never_spent(spent: Budget) -> None:
+    """The steps of a line are taken once it is on the disk. Before, the site could not train any more."""
+    content = spent.path.read_bytes()
+    for more in (b"{", content.splitlines()[-1]):
+        spent.path.write_bytes(content + more)
+        assert len(spent.spendings()) == 3
+    spent.spend("two", 0.05, 1)
+    assert len(spent.spendings()) == 4
+
+
+def test_on_a_full_disk_nothing_is_spent(spent: Budget) -> None:
+    before = spent.path.read_bytes()
+    with small_files(len(before) + 20), pytest.raises(FlaresegError, match="cannot be used") as caught:
+        spent.spend("two", 0.05, 1)
+    assert caught.value.code is ErrorCode.NO_LEDGER
+    assert spent.path.read_bytes() == before
+    assert spent.path.stat().st_mode & 0o077 == 0

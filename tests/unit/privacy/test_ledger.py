@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from multiprocessing import get_context
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from disk import small_files
 from flareseg.errors import DataError
 from flareseg.privacy.ledger import Digest, LedgerEntry, append, read_ledger
 
@@ -89,6 +91,47 @@ def test_a_long_last_line_is_found(tmp_path: Path) -> None:
     append(path, job="j" * 20_000, task="t", round_number=None, kind="k", content={})
     (second,) = write(path, {})
     assert second.previous == hashlib.sha256(path.read_bytes().splitlines()[0]).hexdigest()
+
+
+def torn(content: bytes) -> list[bytes]:
+    """A file whose last line was begun and not finished, cut at several places."""
+    start = content[:-1].rindex(b"\n") + 1
+    return [content[:end] for end in (start + 1, start + 10, len(content) - 2, len(content) - 1)]
+
+
+def test_a_line_that_was_never_finished_is_taken_back(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It was not believed: what it was to tell of never left. Before, the site had no ledger any more."""
+    path = tmp_path / "ledger.jsonl"
+    first, _ = write(path, {"n": 1}, {"n": 2})
+    for content in torn(path.read_bytes()):
+        path.write_bytes(content)
+        assert list(read_ledger(path)) == [first]
+        (again,) = write(path, {"n": 2})
+        assert list(read_ledger(path)) == [first, again]
+        assert "never finished are taken back" in caplog.text
+        caplog.clear()
+    path.write_bytes(b'{"number": 1, "prev')
+    assert list(read_ledger(path)) == []
+    assert write(path, {})[0].number == 1
+
+
+def test_a_full_disk_leaves_the_ledger_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    write(path, {"n": 1})
+    before = path.read_bytes()
+    with small_files(len(before) + 20), pytest.raises(OSError, match="File too large"):
+        write(path, {"n": 2})
+    assert path.read_bytes() == before
+    assert [entry.number for entry in write(path, {"n": 2}, {"n": 3})] == [2, 3]
+
+
+def test_only_its_owner_reads_the_ledger(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        write(tmp_path / "ledger.jsonl", {})
+    finally:
+        os.umask(before)
+    assert (tmp_path / "ledger.jsonl").stat().st_mode & 0o077 == 0
 
 
 def _many(path: Path) -> None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from disk import small_files
 from flareseg.errors import FlaresegError
 from flareseg.flare.server.checkpoint import KEEP, Checkpoint, job_uuid, resumed_job
 from flareseg.record.run import ModelNote, RoundRecord, RunRecord
@@ -39,17 +37,6 @@ def checkpoint(size: int = 5, value: float = 0.1) -> Checkpoint:
     models = {"last": {"w": torch.full((size,), value)}, "best": {"w": torch.arange(size), "b": torch.tensor(True)}}
     state = {"velocity/w": torch.full((size,), 1e-45), "norms": torch.tensor([0.1 + 0.2], dtype=torch.float64)}
     return Checkpoint(record(), models, state)
-
-
-@contextmanager
-def small_files(most: int) -> Iterator[None]:
-    """What a full disk does to a write, without filling one: no file of this process may grow beyond ``most`` bytes."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_what_was_written_is_read_to_the_last_bit(tmp_path: Path) -> None:
