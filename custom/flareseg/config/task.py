@@ -23,8 +23,12 @@ from flareseg.config.methods import FedGS
 from flareseg.config.settings import Fraction, Positive, Settings, load_settings
 
 Modality = Literal["CT", "MR", "RGB"]
-LabelName = Annotated[str, Field(pattern=r"^[\w .,:;()+/-]+$")]
+MOST_LABELS, LABEL_LENGTH = 256, 100
+"""What a site's scores can speak of: TotalSegmentator has 117 labels."""
+LabelName = Annotated[str, Field(pattern=r"^[\w .,:;()+/-]+$", max_length=LABEL_LENGTH)]
 """Letters, digits and a few signs: a label's name stands in logs, reviews and reports and forges nothing there."""
+MOST_STEPS = 1 << 20
+"""The largest weight of a contribution in the server's exact sum."""
 
 
 class Intensity(Settings):
@@ -50,7 +54,7 @@ class Training(Settings):
 
     rounds: Annotated[int, Field(ge=1)] = 25
     """Rounds of the federation."""
-    steps: Annotated[int, Field(ge=1)] = 12
+    steps: Annotated[int, Field(ge=1, le=MOST_STEPS)] = 12
     """Optimiser steps of each site in each round."""
     batch_size: Annotated[int, Field(ge=1)] = 8
     """Patches in a batch."""
@@ -113,7 +117,7 @@ class Task(Settings):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     """Name of the task."""
-    labels: Annotated[tuple[LabelName, ...], Field(min_length=1)]
+    labels: Annotated[tuple[LabelName, ...], Field(min_length=1, max_length=MOST_LABELS)]
     """What is segmented, one output channel each; labels may overlap."""
     modalities: Annotated[dict[Modality, Intensity], Field(min_length=1)]
     """Modalities that may take part (CT, MR, RGB), and their intensity normalisation."""

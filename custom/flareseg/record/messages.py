@@ -5,41 +5,78 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_field, model_validator
 
-from flareseg.config.task import Modality
+from flareseg.config.task import LABEL_LENGTH, MOST_LABELS, Modality, Task
 from flareseg.errors import ErrorCode
 
-DiceValue = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Number = Annotated[float, Field(allow_inf_nan=False)]
-FinitePositive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Name = Annotated[str, Field(min_length=1, max_length=100)]
+_LARGEST = 1e12
 
+DiceValue = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Number = Annotated[float, Field(ge=-_LARGEST, le=_LARGEST, allow_inf_nan=False)]
+FinitePositive = Annotated[float, Field(gt=0, le=_LARGEST, allow_inf_nan=False)]
+Probability = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0, le=1_000_000)]
+Name = Annotated[str, Field(min_length=1, max_length=LABEL_LENGTH)]
+
+_OF_DIFFERENTIAL_PRIVACY = ("epsilon", "delta", "budget", "noise_multiplier", "sample_rate", "rounds_left")
 _MOST_ITEMS = 100
 _MOST_CHARACTERS = 1000
 _MOST_DIGITS = 64
 
 
 class _Message(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    """Strict: a number written as text is text, and true is no number."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class ScoreMessage(_Message):
     """Mean Dice over ``volumes`` volumes; None where there is none to score."""
 
     mean: DiceValue | None
-    volumes: Annotated[int, Field(ge=0)]
+    volumes: Count
+
+    @model_validator(mode="after")
+    def _mean_of_some(self) -> ScoreMessage:
+        if (self.mean is None) != (self.volumes == 0):
+            raise ValueError(f"a mean over {self.volumes} volumes should be {'a number' if self.volumes else 'null'}")
+        return self
 
 
 class ScoresMessage(_Message):
     """Scores of one site, see :class:`flareseg.learning.metrics.Scores`."""
 
-    dice: Annotated[dict[Name, ScoreMessage], Field(max_length=_MOST_ITEMS)]
+    dice: Annotated[dict[Name, ScoreMessage], Field(max_length=MOST_LABELS)]
     small: ScoreMessage
     large: ScoreMessage
     loss: Number | None
-    mean: DiceValue | None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_mean(cls, said: Any) -> Any:
+        """Leave out the mean that a site states: it follows from the labels' values."""
+        return {key: value for key, value in said.items() if key != "mean"} if isinstance(said, dict) else said
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def mean(self) -> float | None:
+        """Mean Dice over the labels that could be scored, None where none could."""
+        scored = [score.mean for score in self.dice.values() if score.mean is not None]
+        return sum(scored) / len(scored) if scored else None
+
+    def of(self, task: Task) -> ScoresMessage:
+        """These scores, if they speak of the task's labels.
+
+        Raises:
+            ValueError: they speak of others, or of sizes where the task has no lesion.
+        """
+        if self.dice.keys() - set(task.labels):
+            raise ValueError("scores of labels that the task does not have")
+        if task.lesion is None and (self.small.volumes or self.large.volumes):
+            raise ValueError("scores by size, though the task has no lesion")
+        return self
 
 
 class PrivacyMessage(_Message):
@@ -48,11 +85,18 @@ class PrivacyMessage(_Message):
     scope: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")]
     clipped: bool | None = None
     epsilon: FinitePositive | None = None
-    delta: FinitePositive | None = None
+    delta: Probability | None = None
     budget: FinitePositive | None = None
     noise_multiplier: FinitePositive | None = None
-    sample_rate: FinitePositive | None = None
-    rounds_left: Annotated[int, Field(ge=0)] | None = None
+    sample_rate: Probability | None = None
+    rounds_left: Annotated[int, Field(ge=0, le=2**31)] | None = None
+
+    @model_validator(mode="after")
+    def _all_or_none(self) -> PrivacyMessage:
+        said = {name: getattr(self, name) for name in _OF_DIFFERENTIAL_PRIVACY}
+        if len({value is None for value in said.values()}) > 1:
+            raise ValueError(f"give all of {', '.join(said)}, or none")
+        return self
 
 
 class RoundReport(_Message):

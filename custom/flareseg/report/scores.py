@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from statistics import median_low
 
 from pydantic import BaseModel
 
 from flareseg.config.task import Task
 from flareseg.record.messages import ScoreMessage, ScoresMessage
+
+_MOST_TIMES = 10
 
 
 class Mean(BaseModel):
@@ -42,12 +45,17 @@ class ScoreRow(BaseModel):
 
 
 def volume_mean(scores: Iterable[ScoreMessage | None]) -> Mean:
-    """Join the means of several sites, each weighted by its number of volumes."""
+    """Join the means of several sites, each weighted by its number of volumes.
+
+    How many volumes a site has is its own word: it counts for at most ten times the sites' lower median.
+    """
     known = [item for item in scores if item is not None and item.mean is not None and item.volumes > 0]
-    volumes = sum(item.volumes for item in known)
-    if not volumes:
+    if not known:
         return Mean()
-    return Mean(dice=sum((item.mean or 0.0) * item.volumes for item in known) / volumes, volumes=volumes)
+    most = _MOST_TIMES * median_low(item.volumes for item in known)
+    weights = [min(item.volumes, most) for item in known]
+    dice = sum((item.mean or 0.0) * weight for item, weight in zip(known, weights, strict=True)) / sum(weights)
+    return Mean(dice=dice, volumes=sum(weights))
 
 
 def score_row(name: str, modality: str, scores: Sequence[ScoresMessage], task: Task) -> ScoreRow:

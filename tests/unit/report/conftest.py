@@ -32,9 +32,7 @@ def scores(
     liver: Means, spleen: Means, lesion: Means, small: Means = (None, 0), large: Means = (None, 0)
 ) -> ScoresMessage:
     dice = {name: _score(pair) for name, pair in (("liver", liver), ("spleen", spleen), ("lesion", lesion))}
-    known = [item.mean for item in dice.values() if item.mean is not None]
-    mean = sum(known) / len(known) if known else None
-    return ScoresMessage(dice=dice, small=_score(small), large=_score(large), loss=0.5, mean=mean)
+    return ScoresMessage(dice=dice, small=_score(small), large=_score(large), loss=0.5)
 
 
 def _score(pair: Means) -> ScoreMessage:

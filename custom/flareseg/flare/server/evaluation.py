@@ -12,7 +12,6 @@ from nvflare.apis.impl.controller import Controller
 from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
 from nvflare.app_common.abstract.model import ModelLearnable, ModelLearnableKey
-from pydantic import ValidationError
 
 from flareseg.data.datalist import SplitName
 from flareseg.flare.names import Header, TaskName, job_min_clients, job_task, site_error, stamp
@@ -113,8 +112,8 @@ class GlobalModelEvaluation(Controller):
             self.log_error(fl_ctx, f"site {site} failed: {error}")
             return
         try:
-            self._scores[site] = ScoresMessage.model_validate(from_shareable(result).data)
-        except (ValidationError, ValueError, TypeError) as error:
+            self._scores[site] = ScoresMessage.model_validate(from_shareable(result).data).of(job_task(fl_ctx))
+        except (ValueError, TypeError) as error:  # pydantic's ValidationError is a ValueError
             self.log_error(fl_ctx, f"site {site}: scores left out, not of the expected form ({type(error).__name__})")
 
 

@@ -240,11 +240,17 @@ class RunRecorder(FLComponent):
 
     def _report(self, site: str, result: Shareable, fl_ctx: FLContext) -> RoundReport | None:
         try:
-            return RoundReport.model_validate(result.get_header(Header.REPORT))
+            report = RoundReport.model_validate(result.get_header(Header.REPORT))
+            if report.scores is not None:
+                report.scores.of(job_task(fl_ctx))
         except ValidationError as error:
             fields = sorted({".".join(map(str, item["loc"])) for item in error.errors()})
             self.log_warning(fl_ctx, f"site {site}: report ignored, unexpected {plain(', '.join(fields))}")
             return None
+        except ValueError as error:
+            self.log_warning(fl_ctx, f"site {site}: report ignored, {plain(str(error))}")
+            return None
+        return report
 
     def missing(self) -> str:
         """Why the sites of the current round that were not accepted are missing; empty where all were."""

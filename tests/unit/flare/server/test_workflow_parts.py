@@ -25,9 +25,11 @@ from flareseg.record.messages import ScoreMessage, ScoresMessage, SiteError
 
 
 def scores(mean: float | None, small: float | None = None) -> ScoresMessage:
-    return ScoresMessage(
-        dice={}, small=ScoreMessage(mean=small, volumes=1), large=ScoreMessage(mean=None, volumes=0), loss=0, mean=mean
-    )
+    return ScoresMessage(dice={"liver": score(mean)}, small=score(small), large=score(None), loss=0.0)
+
+
+def score(mean: float | None) -> ScoreMessage:
+    return ScoreMessage(mean=mean, volumes=0 if mean is None else 1)
 
 
 def test_each_site_counts_once_and_a_site_without_score_not() -> None:
