@@ -39,7 +39,9 @@ class Bench:
         self.task = Task.model_validate(content)
         (folder / "task.yaml").write_text(yaml.safe_dump(content))
         workspace = SimpleNamespace(
-            get_app_config_dir=lambda job: str(folder), get_run_dir=lambda job: str(folder / job)
+            get_app_config_dir=lambda job: str(folder),
+            get_site_config_dir=lambda: str(folder),
+            get_run_dir=lambda job: str(folder / job),
         )
         self.panics: list[str] = []
         self.engine = SimpleNamespace(

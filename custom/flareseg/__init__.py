@@ -20,6 +20,7 @@ from flareseg.version import __version__
 if TYPE_CHECKING:
     from flareseg.aggregation.aggregate import ServerMomentum, aggregate
     from flareseg.aggregation.exact_sum import ExactSum
+    from flareseg.config.seams import allow_extensions
     from flareseg.config.site import Site, load_site
     from flareseg.config.task import Task, load_task
     from flareseg.data.site_data import SiteData
@@ -41,6 +42,7 @@ __all__ = [
     "Task",
     "__version__",
     "aggregate",
+    "allow_extensions",
     "gin",
     "load_site",
     "load_task",
@@ -58,6 +60,7 @@ _HOMES = {
     "SiteData": "flareseg.data.site_data",
     "Task": "flareseg.config.task",
     "aggregate": "flareseg.aggregation.aggregate",
+    "allow_extensions": "flareseg.config.seams",
     "gin": "flareseg.transforms.gin",
     "load_site": "flareseg.config.site",
     "load_task": "flareseg.config.task",

@@ -14,6 +14,7 @@ import typer
 import flareseg
 from flareseg.cli.commands import Commands
 from flareseg.cli.console import error_console
+from flareseg.config.seams import allow_extensions
 from flareseg.errors import ErrorCode, ExitCode, FlaresegError
 
 app = typer.Typer(
@@ -39,8 +40,16 @@ def root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
+    extension: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Allow a network, loss, augmentation or layout of an installed package (docs/extending.md).",
+        ),
+    ] = None,
 ) -> None:
     """Federated CT and MR segmentation on NVIDIA FLARE: FedGIN with FedGS."""
+    allow_extensions(extension or ())
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

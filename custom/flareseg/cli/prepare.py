@@ -15,7 +15,7 @@ from flareseg.cli.console import console, tell
 from flareseg.config.settings import settings_of_options
 from flareseg.config.task import Modality, load_task
 from flareseg.data.datalist import SPLITS
-from flareseg.data.prepare.layouts import LayoutName
+from flareseg.data.prepare.layouts import LAYOUTS
 from flareseg.data.prepare.layouts.source import Given
 from flareseg.data.prepare.run import Order
 from flareseg.data.prepare.run import prepare as prepare_source
@@ -33,7 +33,9 @@ EXAMPLES = (
 
 
 def prepare(
-    layout: Annotated[LayoutName, typer.Argument(help="How the source is laid out.")],
+    layout: Annotated[
+        str, typer.Argument(help=f"How the source is laid out: {', '.join(LAYOUTS.own)}, or an allowed extension.")
+    ],
     source: Annotated[Path, typer.Argument(help="Folder of the images; nothing in it is changed.")],
     dest: Annotated[Path, typer.Argument(help="Folder for datalist.json, site.yaml, and what has to be converted.")],
     task: Annotated[

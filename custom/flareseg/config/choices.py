@@ -6,7 +6,7 @@ Nothing here imports PyTorch: a task is read in milliseconds, its parts are buil
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 
 import numpy as np
@@ -25,6 +25,8 @@ class Network(Choice, ABC):
 
     spatial_dims: ClassVar[tuple[int, ...]] = (2, 3)
     """Dimensions it can be built for: 2 for slices, 3 for volumes."""
+    outputs: ClassVar[frozenset[str]] = frozenset()
+    """What it gives in training beside its logits, see :class:`flareseg.networks.nets.outputs.Outputs`."""
 
     @property
     @abstractmethod
@@ -46,6 +48,20 @@ class Network(Choice, ABC):
         """Whether everything of the batch normalisation stays at each site (FedBN)."""
         return False
 
+    def check_patch(self, patch: Sequence[int]) -> None:
+        """Check that the network can be trained on patches of this size.
+
+        Raises:
+            ValueError: it cannot.
+        """
+        if len(patch) not in self.spatial_dims:
+            numbers = {2: "two numbers (slices)", 3: "three numbers (volumes)"}[self.spatial_dims[0]]
+            raise ValueError(f"patch should be {numbers} for the network {self.name}")
+        if any(size % self.divisor for size in patch):
+            raise ValueError(f"patch should be a multiple of {self.divisor} for this network")
+        if all(size == self.divisor for size in patch):
+            raise ValueError(f"patch should be above {self.divisor}: the network's lowest level would be one voxel")
+
     @abstractmethod
     def build(self, spatial_dims: int, in_channels: int, out_channels: int) -> torch.nn.Module:
         """Build it, with weights from PyTorch's generator; in evaluation mode it gives logits (B, L, *spatial)."""
@@ -64,14 +80,20 @@ class VolumeLoss(Protocol):
 class Loss(Choice, ABC):
     """A training loss on logits; labels that the site has not annotated are left out before it is asked."""
 
+    needs: ClassVar[frozenset[str]] = frozenset()
+    """What it takes of a network's outputs beside the logits."""
+
     @property
     def per_sample(self) -> bool:
         """Whether the gradient of each sample can be taken by itself (``torch.func.vmap``), as DP-SGD does."""
         return True
 
     @abstractmethod
-    def build(self) -> Callable[[Tensor, Tensor], Tensor]:
-        """Give the function from logits and targets, float32 (B, L, *spatial) each, to a scalar."""
+    def build(self) -> Callable[..., Tensor]:
+        """Give the function from logits and targets, float32 (B, L, *spatial) each, to a scalar.
+
+        A loss that has ``needs`` also takes ``more``: the other outputs of the network, by name.
+        """
 
     def of_volume(self) -> VolumeLoss | None:
         """Collect the loss of a volume exactly; None takes the mean over its parts, weighted by their voxels."""
@@ -112,13 +134,29 @@ class Augmentation(Choice, ABC):
 
 NETWORKS = Seam(
     "network",
-    {"unet": "flareseg.networks.unet:UNet", "segresnet": "flareseg.networks.segresnet:SegResNet"},
+    {
+        "unet": "flareseg.networks.unet:UNet",
+        "segresnet": "flareseg.networks.segresnet:SegResNet",
+        "dynunet": "flareseg.networks.dynunet:DynUNet",
+        "swin_unetr": "flareseg.networks.swin_unetr:SwinUNETR",
+        "fedgin_unet": "flareseg.networks.fedgin_unet:FedGINUNet",
+        "utnet": "flareseg.networks.utnet:UTNet",
+        "sd_utnet": "flareseg.networks.sd_utnet:SDUTNet",
+    },
     group="flareseg.networks",
     default="unet",
 )
 LOSSES = Seam(
     "loss",
-    {"dice": "flareseg.learning.losses.dice:Dice", "dice_ce": "flareseg.learning.losses.dice:DiceCE"},
+    {
+        "dice": "flareseg.learning.losses.dice:Dice",
+        "dice_ce": "flareseg.learning.losses.dice:DiceCE",
+        "focal_dice": "flareseg.learning.losses.focal_dice:FocalDice",
+        "tversky": "flareseg.learning.losses.tversky:Tversky",
+        "cc_dice_ce": "flareseg.learning.losses.instances:CCDiceCE",
+        "blob": "flareseg.learning.losses.instances:Blob",
+        "sd_utnet": "flareseg.learning.losses.sd_utnet:SDUTNetLoss",
+    },
     group="flareseg.losses",
     default="dice_ce",
 )

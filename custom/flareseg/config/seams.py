@@ -1,7 +1,7 @@
 """Parts that a task chooses by name: those of this package, and those of installed packages that were allowed here.
 
 An installed package offers a part by an entry point. It counts only in a process that has allowed its name, see
-:func:`allow`: a server and a site by their own ``local/extensions.yaml``, a person at the command line by
+:func:`allow_extensions`: a server and a site by their own ``local/extensions.yaml``, a person at the command line by
 ``flareseg --extension``. Nothing is imported before that, and nothing in a job can allow a name.
 """
 
@@ -19,13 +19,23 @@ from flareseg.errors import SettingsError
 _allowed: frozenset[str] = frozenset()
 
 
-def allow(names: Iterable[str]) -> None:
-    """Let tasks in this process name these parts of installed packages, and no others."""
+def allow_extensions(names: Iterable[str]) -> None:
+    """Let tasks in this process name these parts of installed packages, and no others.
+
+    Args:
+        names: names of entry points, as ``task.yaml`` has them.
+
+    Example:
+        >>> allow_extensions(["thin"])
+        >>> allowed_extensions()
+        frozenset({'thin'})
+        >>> allow_extensions([])
+    """
     global _allowed
     _allowed = frozenset(names)
 
 
-def allowed() -> frozenset[str]:
+def allowed_extensions() -> frozenset[str]:
     """The names that tasks may use beside those of this package."""
     return _allowed
 

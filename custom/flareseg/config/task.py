@@ -174,11 +174,12 @@ class Task(Settings):
         if self.fedgs and any(getattr(target, bound) is not None for target in self.fedgs.targets.values()):
             raise ValueError(f"{bound} does not fit a patch of {len(self.patch)} dimensions")
         self._check_pixels()
-        if self.spatial_dims not in self.network.spatial_dims:
-            numbers = {2: "two numbers (slices)", 3: "three numbers (volumes)"}[self.network.spatial_dims[0]]
-            raise ValueError(f"patch should be {numbers} for the network {self.network.name}")
-        if any(size % self.network.divisor for size in self.patch):
-            raise ValueError(f"patch should be a multiple of {self.network.divisor} for this network")
+        self.network.check_patch(self.patch)
+        if missing := self.loss.needs - self.network.outputs:
+            raise ValueError(
+                f"the loss {self.loss.name} needs {', '.join(sorted(missing))}, which the network {self.network.name} "
+                "does not give"
+            )
         return self
 
     def _check_pixels(self) -> None:

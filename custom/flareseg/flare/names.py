@@ -11,6 +11,7 @@ from nvflare.apis.job_def import JobMetaKey
 from nvflare.apis.shareable import Shareable, make_reply
 
 import flareseg
+from flareseg.config.extensions import apply_extensions
 from flareseg.config.task import Task, load_task
 from flareseg.errors import ErrorCode
 from flareseg.job.folder import TASK_FILE
@@ -62,16 +63,19 @@ RECORD_FILE = "record.json"
 def job_task(fl_ctx: FLContext) -> Task:
     """The job's task.yaml at the server or a site, parsed once in a job's process.
 
+    Which extensions it may name is the server's or site's own policy (``local/extensions.yaml``).
+
     Raises:
         SettingsError: the file cannot be used.
     """
     workspace = fl_ctx.get_engine().get_workspace()
     path = Path(workspace.get_app_config_dir(fl_ctx.get_job_id())) / TASK_FILE.name
-    return _parsed(path, path.stat().st_mtime_ns if path.is_file() else 0)
+    return _parsed(path, path.stat().st_mtime_ns if path.is_file() else 0, Path(workspace.get_site_config_dir()))
 
 
 @functools.lru_cache(maxsize=1)
-def _parsed(path: Path, written: int) -> Task:
+def _parsed(path: Path, written: int, local: Path) -> Task:
+    apply_extensions(local)
     return load_task(path)
 
 

@@ -65,12 +65,13 @@ def dice_per_label(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tens
     """Dice of each label in one volume.
 
     Args:
-        prediction: (L, X, Y, Z) of 0 and 1.
-        target: (L, X, Y, Z) of 0 and 1.
+        prediction: (L, X, Y, Z) of 0 and 1, any dtype.
+        target: (L, X, Y, Z) of 0 and 1, any dtype.
 
     Returns:
         (L,) float; NaN where a label is absent from both, 0 where it is predicted but absent in truth.
     """
+    prediction, target = prediction.bool(), target.bool()
     dice: torch.Tensor = compute_dice(prediction[None], target[None], include_background=True, ignore_empty=False)[0]
     empty = ~(prediction.flatten(1).any(1) | target.flatten(1).any(1))
     return torch.where(empty, torch.nan, dice.float())

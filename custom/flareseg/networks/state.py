@@ -25,7 +25,7 @@ def build_network(task: Task) -> torch.nn.Module:
         A network from (B, C, *spatial) float to logits (B, L, *spatial), one channel per label.
 
     Raises:
-        SettingsError: the network has layers of which it says that it has none.
+        SettingsError: the network has layers of which it says that it has none, or parameters under two names.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(task.training.seed)
@@ -36,6 +36,12 @@ def build_network(task: Task) -> torch.nn.Module:
 
 def _check_description(network: torch.nn.Module, said: Network) -> None:
     """A privacy scope believes what a network says of itself: hold it to that."""
+    twice = len(list(network.named_parameters(remove_duplicate=False))) - len(list(network.parameters()))
+    if twice:
+        raise SettingsError(
+            f"The network {said.name} has {twice} parameters under a second name, which would travel twice.",
+            "Give each parameter one name in the network's modules.",
+        )
     modules = list(network.modules())
     found = {
         "mixes_samples": any(isinstance(module, _BatchNorm) for module in modules),

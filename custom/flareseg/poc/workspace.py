@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from flareseg.config.seams import allowed_extensions
 from flareseg.config.settings import read_yaml
 from flareseg.config.yaml_core import dump_yaml
 from flareseg.errors import ErrorCode, FlaresegError, SettingsError
@@ -136,6 +137,7 @@ class PocWorkspace:
         if find_spec("tenseal") and not any(item.get("path") == _KEYS for item in content["builders"]):
             content["builders"].insert(content["builders"].index(builders[0]), {"path": _KEYS, "args": {}})
         builders[0]["args"] = {**builders[0].get("args", {}), "sites": str(sites)}
+        builders[0]["args"]["extensions"] = sorted(allowed_extensions())
 
     def start(self) -> None:
         """Start server and sites and wait until every site is registered.

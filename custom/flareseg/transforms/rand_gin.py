@@ -43,7 +43,7 @@ class RandGIN(RandomizableTransform):
             "per_volume", where the samples of a volume stay or change together, so that no share could be kept.
 
     Raises:
-        ValueError: when a setting is out of range, or two do not go together.
+        ValueError: when a setting is out of range or no whole number, or two do not go together.
 
     Example:
         >>> augment = RandGIN(prob=1.0).set_random_state(seed=0)
@@ -77,12 +77,11 @@ class RandGIN(RandomizableTransform):
             raise ValueError(f"mode should be one of {', '.join(MODES)}, got {mode!r}.")
         if len(alpha) != 2 or not 0 <= alpha[0] <= alpha[1] <= 1:
             raise ValueError(f"alpha should be a range (low, high) within [0, 1], got {tuple(alpha)}.")
-        if not kernel_sizes or any(size < 1 or size % 2 == 0 for size in kernel_sizes):
-            raise ValueError(f"kernel_sizes should be odd and no less than 1, got {tuple(kernel_sizes)}.")
-        if hidden_channels < 1:
-            raise ValueError(f"hidden_channels should be no less than 1, got {hidden_channels}.")
-        if layers < 1:
-            raise ValueError(f"layers should be no less than 1, got {layers}.")
+        if not kernel_sizes or any(not _is_count(size) or size % 2 == 0 for size in kernel_sizes):
+            raise ValueError(f"kernel_sizes should be odd whole numbers of at least 1, got {tuple(kernel_sizes)}.")
+        for name, count in (("hidden_channels", hidden_channels), ("layers", layers)):
+            if not _is_count(count):
+                raise ValueError(f"{name} should be a whole number of at least 1, got {count}.")
         super().__init__(prob)
         self.mode = mode
         self.alpha = alpha
@@ -90,6 +89,7 @@ class RandGIN(RandomizableTransform):
         self.hidden_channels = hidden_channels
         self.layers = layers
         self.clean_share = clean_share
+        self._drawn_for: tuple[int, int, int] | None = None  # samples, channels, spatial axes
         self._chosen = np.zeros(0, dtype=np.int64)
         self._kernels: list[Tensor] = []
         self._shifts: list[Tensor] = []
@@ -102,6 +102,7 @@ class RandGIN(RandomizableTransform):
             data: shape of the batch, (B, C, \*spatial).
         """
         batch, channels, *spatial = data
+        self._drawn_for = (batch, channels, len(spatial))
         chosen = self.R.random_sample(batch) < self.prob
         if self.clean_share:
             chosen[self.R.permutation(batch)[: int(self.clean_share * batch)]] = False
@@ -128,13 +129,16 @@ class RandGIN(RandomizableTransform):
 
         Args:
             images: shape (B, C, \*spatial).
-            randomize: draw anew; else the last draws are used.
+            randomize: draw anew; else the last draws are used, for a batch of as many samples and channels.
             volumes: for "per_volume", which volume each sample is of, shape (B,); without it all are of one.
 
         Raises:
-            ValueError: when ``volumes`` is not of the batch's length.
+            ValueError: when ``volumes`` is not of the batch's length, or the last draws were for another shape.
+            RuntimeError: when the last draws are asked for, and nothing was drawn yet.
         """
-        if randomize:
+        if not randomize:
+            self._check_drawn(images)
+        else:
             self.randomize(images.shape)
             if self.mode == "per_volume":
                 self._share(np.zeros(len(images), dtype=int) if volumes is None else np.asarray(volumes), len(images))
@@ -151,6 +155,16 @@ class RandGIN(RandomizableTransform):
             changed = gin(plain.index_select(0, where), kernels, shifts, self._mix[chosen])
             result = plain.index_copy(0, where, changed)
         return convert_to_dst_type(result, images)[0]
+
+    def _check_drawn(self, images: Tensor) -> None:
+        if self._drawn_for is None:
+            raise RuntimeError("randomize=False uses the last draws, and nothing was drawn yet: call randomize first.")
+        asked = (*images.shape[:2], images.ndim - 2)
+        if asked != self._drawn_for:
+            raise ValueError(
+                "randomize=False should be given a batch like that of the last draws, of {} samples, {} channels and "
+                "{} spatial axes, got {}, {} and {}.".format(*self._drawn_for, *asked)
+            )
 
     def _share(self, volumes: np.ndarray, batch: int) -> None:
         """Give each sample the choice, network and mix of the first sample of its volume."""
@@ -172,8 +186,9 @@ class RandGINd(MapTransform, RandomizableTransform):
 
     Args:
         keys: keys of the images, each of shape (C, H, W) or (C, D, H, W) with the same number of channels and axes.
+        prob: probability of the images to be changed, together.
         allow_missing_keys: whether a key may be missing.
-        settings: those of :class:`RandGIN` by name. What they say of a batch has no effect on a single image.
+        settings: the others of :class:`RandGIN` by name. What they say of a batch has no effect on a single image.
 
     Example:
         >>> augment = RandGINd("image", prob=1.0).set_random_state(seed=0)
@@ -185,10 +200,12 @@ class RandGINd(MapTransform, RandomizableTransform):
 
     backend = RandGIN.backend
 
-    def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False, **settings: Any) -> None:
+    def __init__(
+        self, keys: KeysCollection, prob: float = 1.0, *, allow_missing_keys: bool = False, **settings: Any
+    ) -> None:
         MapTransform.__init__(self, keys, allow_missing_keys)
-        self.gin = RandGIN(**settings)
-        RandomizableTransform.__init__(self, self.gin.prob)
+        RandomizableTransform.__init__(self, prob)
+        self.gin = RandGIN(prob, **settings)
 
     def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> RandGINd:
         """Seed the draws."""
@@ -201,11 +218,17 @@ class RandGINd(MapTransform, RandomizableTransform):
         result = dict(data)
         first = self.first_key(result)
         if first == ():
+            self._do_transform = False
             return result
         self.gin.randomize((1, *result[first].shape))
+        self._do_transform = self.gin._do_transform
         for key in self.key_iterator(result):
             result[key] = self.gin(result[key], randomize=False)
         return result
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and bool(value >= 1)
 
 
 def _float(values: np.ndarray) -> Tensor:

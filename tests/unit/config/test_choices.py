@@ -58,7 +58,9 @@ def test_only_keys_that_count_are_described(task_content: dict[str, Any]) -> Non
         | {"network": {"name": "segresnet", "channels": [8, 16]}, "loss": "dice", "optimizer": {"name": "adam"}}
     )
     assert describe_network(task) == "segresnet (channels 8, 16; dropout 0), 2D."
-    assert describe_optimisation(task) == ("Loss dice; optimiser adam (lr 0.001; weight_decay 1e-05; schedule cosine).")
+    assert describe_optimisation(task) == (
+        "Loss dice (smooth 1e-05); optimiser adam (lr 0.001; weight_decay 1e-05; schedule cosine)."
+    )
     assert describe_augmentation(task).startswith("gin (probability 1; kernels per_sample; ")
     assert "None" in describe_augmentation(Task.model_validate(task_content | {"augmentation": []}))
 
@@ -82,6 +84,20 @@ def test_a_network_is_held_to_what_it_says(task: Task, settings: dict[str, Any],
     wrong = task.model_copy(update={"network": Quiet(channels=(4, 8), **settings)})
     with pytest.raises(SettingsError, match=words):
         build_network(wrong)
+
+
+class Tied(UNet):
+    """A UNet that gives its layers twice."""
+
+    def build(self, spatial_dims: int, in_channels: int, out_channels: int) -> torch.nn.Module:
+        network = super().build(spatial_dims, in_channels, out_channels)
+        network.again = network.model  # type: ignore[assignment]
+        return network
+
+
+def test_a_parameter_under_two_names_is_refused(task: Task) -> None:
+    with pytest.raises(SettingsError, match="under a second name, which would travel twice"):
+        build_network(task.model_copy(update={"network": Tied(channels=(4, 8))}))
 
 
 class Flat(Network):

@@ -53,7 +53,7 @@ def test_tasks_of_the_jobs_are_valid(path: Path) -> None:
         ({"network": {"name": "segresnet", "norm": "batch"}}, ["network", "segresnet has no norm; it has channels"]),
         ({"network": {"name": "segresnet", "channels": [8, 24]}}, ["network.channels", "twice the one before: 8, 16"]),
         ({"network": {"name": "segresnet", "channels": [4, 8]}}, ["network.channels", "multiple of 8"]),
-        ({"loss": {"name": "dice", "ce_weight": 1.0}}, ["loss", "dice has no ce_weight; it has no settings"]),
+        ({"loss": {"name": "dice", "ce_weight": 1.0}}, ["loss", "dice has no ce_weight; it has smooth"]),
         ({"optimizer": {"name": "adamw", "momentum": 0.9}}, ["optimizer", "adamw has no momentum"]),
         ({"optimizer": {"lr": 0}}, ["optimizer.lr", "greater than 0"]),
     ],

@@ -88,3 +88,13 @@ def test_a_perfect_prediction_has_almost_no_loss() -> None:
     target[..., 2:5] = 1
     loss = AnnotatedLoss(DiceCE(), [0])
     assert float(loss((target * 2 - 1) * 50, target)) < 1e-3 < float(loss((1 - target * 2) * 50, target))
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.int16, torch.float32])
+def test_dice_per_label_takes_masks_of_any_dtype(dtype: torch.dtype) -> None:
+    """600 voxels: more than uint8 can count."""
+    truth, prediction = torch.zeros(3, 10, 10, 10), torch.zeros(3, 10, 10, 10)
+    truth[0, :6], prediction[0, :3], prediction[1, 0] = 1, 1, 1
+    dice = dice_per_label(prediction.to(dtype), truth.to(dtype)).tolist()
+    assert dice[:2] == pytest.approx([2 * 300 / 900, 0])
+    assert math.isnan(dice[2])

@@ -48,7 +48,10 @@ def samples(task: Task, count: int) -> tuple[torch.Tensor, torch.Tensor]:
     return images, torch.rand(count, len(task.labels), *task.patch, generator=generator) > 0.5
 
 
-@pytest.mark.parametrize("network", [{"channels": [4, 8]}, {"name": "segresnet", "channels": [8, 16]}])
+@pytest.mark.parametrize(
+    "network",
+    [{"channels": [4, 8]}, {"name": "segresnet", "channels": [8, 16]}, {"name": "dynunet", "channels": [2, 4, 4]}],
+)
 @pytest.mark.parametrize("patch", [[16, 16], [16, 16, 16]])
 @pytest.mark.parametrize("chunk", [2, 8])
 def test_gradients_are_those_of_single_samples(

@@ -54,6 +54,19 @@ def test_a_slip_is_refused(name: str, properties: dict[str, Any], message: str) 
         ("dp", {"network": {"channels": [4, 8], "norm": "local_batch"}}, "network: unet .*norm local_batch"),
         ("dp", {"augmentation": [{"name": "gin", "clean_share": 0.5}]}, "augmentation: gin .*clean_share 0.5"),
         ("dp", {"network": {"channels": [4, 8], "dropout": 0.1}}, "network: unet .*dropout 0.1"),
+        ("dp", {"network": "fedgin_unet"}, "network: fedgin_unet .* mixes patients"),
+        ("dp", {"network": "fedgin_unet"}, "network: fedgin_unet .* draws in training"),
+        ("dp", {"network": "utnet", "patch": [32, 32]}, "network: utnet .* mixes patients"),
+        ("dp", {"network": {"name": "sd_utnet", "image_size": [32, 32]}, "patch": [32, 32]}, "network: sd_utnet"),
+        ("dp", {"loss": "cc_dice_ce"}, "loss: cc_dice_ce .* gives no gradient of each patient"),
+        ("dp", {"loss": "blob"}, "loss: blob .* gives no gradient of each patient"),
+        ("encrypted", {"network": "fedgin_unet"}, "network: fedgin_unet .* counters"),
+        ("encrypted", {"network": "utnet", "patch": [32, 32]}, "network: utnet .* counters"),
+        (
+            "encrypted",
+            {"network": {"name": "sd_utnet", "image_size": [32, 32]}, "patch": [32, 32]},
+            "network: sd_utnet .* counters",
+        ),
         ("statistics", {}, "training"),
         ("encrypted", {"aggregation": {"server_momentum": 0.5}}, "server_momentum"),
         ("encrypted", {"fedgs": {"targets": {"lesion": {"threshold": 10}}, "normalize": "mean"}}, "normalize"),
@@ -72,6 +85,29 @@ def test_what_does_not_fit_is_refused_by_name(
 @pytest.mark.parametrize("change", [{"fedgs": None}, {"fedgs": {"constant": 1.3}}, {"fedgs": None, "augmentation": []}])
 def test_what_fits_differential_privacy(task_content: dict[str, Any], change: dict[str, Any]) -> None:
     read_scope("dp", PROPERTIES["dp"]).check(Task.model_validate(task_content | change))
+
+
+@pytest.mark.parametrize("network", ["segresnet", "dynunet", "swin_unetr"])
+@pytest.mark.parametrize("loss", ["dice", "dice_ce", "focal_dice", "tversky"])
+@pytest.mark.parametrize("scope", ["open", "clipped", "dp", "encrypted"])
+def test_what_fits_every_scope(task_content: dict[str, Any], network: str, loss: str, scope: str) -> None:
+    change = {"network": network, "loss": loss, "patch": [64, 64], "fedgs": None}
+    read_scope(scope, PROPERTIES[scope]).check(Task.model_validate(task_content | change))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"network": "fedgin_unet"},
+        {"network": "utnet"},
+        {"network": {"name": "sd_utnet", "image_size": [32, 32]}, "loss": "sd_utnet"},
+        {"loss": "cc_dice_ce"},
+        {"loss": "blob"},
+    ],
+)
+@pytest.mark.parametrize("scope", ["open", "clipped"])
+def test_what_fits_open_and_clipped_updates(task_content: dict[str, Any], change: dict[str, Any], scope: str) -> None:
+    read_scope(scope, PROPERTIES[scope]).check(Task.model_validate(task_content | {"patch": [32, 32]} | change))
 
 
 @pytest.mark.parametrize("scope", ["open", "clipped", "encrypted"])

@@ -84,8 +84,12 @@ def test_dictionary_transform_and_compose() -> None:
         ({"alpha": (0.5, 0.2)}, "alpha should be a range"),
         ({"kernel_sizes": (2,)}, "kernel_sizes should be odd"),
         ({"kernel_sizes": ()}, "kernel_sizes should be odd"),
-        ({"hidden_channels": 0}, "hidden_channels should be no less than 1, got 0"),
-        ({"layers": 0}, "layers should be no less than 1, got 0"),
+        ({"kernel_sizes": [3.0]}, r"kernel_sizes should be odd whole numbers of at least 1, got \(3.0,\)"),
+        ({"kernel_sizes": [True]}, "kernel_sizes should be odd whole numbers"),
+        ({"hidden_channels": 2.0}, "hidden_channels should be a whole number of at least 1, got 2.0"),
+        ({"layers": 4.0}, "layers should be a whole number of at least 1, got 4.0"),
+        ({"hidden_channels": 0}, "hidden_channels should be a whole number of at least 1, got 0"),
+        ({"layers": 0}, "layers should be a whole number of at least 1, got 0"),
         ({"clean_share": 1.0}, "clean_share should be in .0, 1., got 1.0"),
         ({"clean_share": 0.25, "mode": "per_volume"}, "clean_share should be 0 with mode 'per_volume', got 0.25"),
     ],
@@ -124,3 +128,37 @@ def test_slices_of_one_volume_get_one_look() -> None:
     assert 5 < sum(int(one[0]) + int(one[3]) for one in changed) < 35
     with pytest.raises(ValueError, match="volumes should have shape"):
         transform.apply_batch(images, volumes=[1, 2])
+
+
+def test_the_second_position_is_the_probability_as_in_monai() -> None:
+    image = torch.rand(1, 8, 8)
+    assert torch.equal(RandGINd("image", 0.0)({"image": image})["image"], image)
+    assert RandGINd("image", 0.25).prob == RandGINd("image", prob=0.25).gin.prob == 0.25
+    with pytest.raises(TypeError, match="positional argument"):
+        RandGINd("image", 0.5, True)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("prob", [0.0, 1.0])
+def test_do_transform_says_whether_something_was_applied(prob: float) -> None:
+    image = torch.rand(1, 8, 8)
+    array, dictionary = RandGIN(prob), RandGINd(["image", "other"], prob, allow_missing_keys=True)
+    array(image)
+    dictionary({"image": image})
+    assert array._do_transform == dictionary._do_transform == (prob == 1.0)
+    dictionary({"label": image})
+    assert not dictionary._do_transform
+
+
+def test_the_last_draws_are_used_again_and_for_nothing_else() -> None:
+    batch = torch.rand(3, 1, 8, 8)
+    transform = RandGIN().set_random_state(0)
+    with pytest.raises(RuntimeError, match="nothing was drawn yet"):
+        transform.apply_batch(batch, randomize=False)
+    with pytest.raises(RuntimeError, match="nothing was drawn yet"):
+        RandGIN()(batch[0], randomize=False)
+    once = transform.apply_batch(batch)
+    assert torch.equal(transform.apply_batch(batch, randomize=False), once)
+    assert transform.apply_batch(torch.rand(3, 1, 5, 6), randomize=False).shape == (3, 1, 5, 6)
+    for other in (torch.rand(2, 1, 8, 8), torch.rand(3, 2, 8, 8), torch.rand(3, 1, 4, 4, 4)):
+        with pytest.raises(ValueError, match="last draws, of 3 samples, 1 channels and 2 spatial axes"):
+            transform.apply_batch(other, randomize=False)

@@ -14,7 +14,7 @@ from flareseg.data.lesion_size import lesion_size
 from flareseg.data.prepare.convert import CONVERT_VERSION, convert, source_files
 from flareseg.data.prepare.duplicates import same_files
 from flareseg.data.prepare.label_map import LabelMap, lesion_values, map_labels
-from flareseg.data.prepare.layouts import READERS, LayoutName
+from flareseg.data.prepare.layouts import LAYOUTS
 from flareseg.data.prepare.layouts.source import Given, OrganFiles, Source, SourceCase
 from flareseg.data.prepare.progress_file import Made, state_of
 from flareseg.data.prepare.splits import SplitPlan, split_patients
@@ -45,7 +45,7 @@ class Order:
         subset: what of the training cases to use.
     """
 
-    layout: LayoutName
+    layout: str
     source: Path
     folder: Path
     task: Task | None = None
@@ -78,7 +78,7 @@ def prepare(order: Order, progress: Progress) -> list[PreparedSite]:
     """
     source, folder = order.source.expanduser().resolve(), order.folder.expanduser().resolve()
     _check_folders(source, folder)
-    found = READERS[order.layout](source, order.given)
+    found: Source = LAYOUTS.load(order.layout)(source, order.given)
     cases = _wanted(found, order, source)
     sites = sorted({case.site for case in cases})
     folders = {site: folder / site if len(sites) > 1 else folder for site in sites}

@@ -12,6 +12,7 @@ from nvflare.lighter.ctx import ProvisionContext
 from nvflare.lighter.entity import Participant, Project
 from nvflare.lighter.spec import Builder
 
+from flareseg.config.extensions import write_extensions
 from flareseg.config.site import SITE_FILE
 from flareseg.flare.provision.kit import write_readme, write_sample, write_site_file, write_unit
 from flareseg.flare.provision.monitoring import monitoring_components
@@ -37,13 +38,22 @@ class SitePolicyBuilder(Builder):
     Args:
         sites: folder with ``<site>/site.yaml`` for each client; without it the operator fills in a sample.
         revoked: names of users who may do nothing any more, whatever their certificate says.
+        extensions: names of installed networks, losses and augmentations that jobs may use (docs/extending.md); each
+            server and site changes its own list in ``local/extensions.yaml``.
         monitoring: ``host:port`` of a StatsD listener for NVFlare's metrics, as every kit's machine reaches it.
     """
 
-    def __init__(self, sites: str | None = None, revoked: Sequence[str] = (), monitoring: str | None = None) -> None:
+    def __init__(
+        self,
+        sites: str | None = None,
+        revoked: Sequence[str] = (),
+        monitoring: str | None = None,
+        extensions: Sequence[str] = (),
+    ) -> None:
         self.sites = None if sites is None else Path(sites)
         self.revoked = tuple(revoked)
         self.monitoring = monitoring
+        self.extensions = tuple(extensions)
 
     def build(self, project: Project, ctx: ProvisionContext) -> None:
         """Write the files into each kit."""
@@ -74,6 +84,7 @@ class SitePolicyBuilder(Builder):
         keys = [Path(ctx.get_kit_dir(participant)) / name for name in (SERVER_KEYS, SITE_KEYS)]
         scopes = privacy(keys=any(path.is_file() for path in keys), site=keys[1].is_file())
         _write_json(local / PRIVACY_FILE, {**scopes, "components": [*JOB_COMPONENTS[participant.type], *monitors]})
+        write_extensions(local, self.extensions)
         write_versions(local)
         write_unit(_kit(participant, ctx))
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from flareseg.config.choices import Loss, VolumeLoss
+from flareseg.networks.nets.outputs import Outputs
 
 
 class AnnotatedLoss(torch.nn.Module):
@@ -22,19 +24,22 @@ class AnnotatedLoss(torch.nn.Module):
         super().__init__()
         self.settings = settings
         self.annotated = list(annotated)
-        self.loss = settings.build()
+        self.loss: Callable[..., Tensor] = settings.build()
 
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+    def forward(self, outputs: Tensor | Outputs, target: Tensor) -> Tensor:
         """Compute the loss.
 
         Args:
-            logits: (B, L, *spatial).
+            outputs: logits (B, L, *spatial), or what the network gives with them.
             target: (B, L, *spatial) of 0 and 1, any dtype.
 
         Returns:
             A scalar.
         """
-        return self.loss(logits[:, self.annotated].float(), target[:, self.annotated].float())
+        logits, more = outputs if isinstance(outputs, Outputs) else (outputs, {})
+        loss: Callable[..., Tensor] = partial(self.loss, more=more) if self.settings.needs else self.loss
+        value: Tensor = loss(logits[:, self.annotated].float(), target[:, self.annotated].float())
+        return value
 
 
 class AnnotatedLossOfVolume:

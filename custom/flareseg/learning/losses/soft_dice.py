@@ -13,12 +13,13 @@ class SoftDice(torch.nn.Module):
 
     Args:
         ce_weight: weight of the cross-entropy; 0 for none.
+        smooth: added to numerator and denominator of Dice.
     """
 
-    def __init__(self, ce_weight: float) -> None:
+    def __init__(self, ce_weight: float, smooth: float = 1e-5) -> None:
         super().__init__()
         self.ce_weight = ce_weight
-        self.dice = DiceLoss(sigmoid=True, batch=True)
+        self.dice = DiceLoss(sigmoid=True, batch=True, smooth_nr=smooth, smooth_dr=smooth)
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Compute the loss of (B, L, *spatial) logits and targets: a scalar."""
@@ -33,11 +34,12 @@ class SoftDiceOfVolume:
 
     Args:
         ce_weight: weight of the cross-entropy; 0 for none.
+        smooth: added to numerator and denominator of Dice.
     """
 
-    def __init__(self, ce_weight: float) -> None:
+    def __init__(self, ce_weight: float, smooth: float = 1e-5) -> None:
         self.ce_weight = ce_weight
-        self._dice = DiceLoss(sigmoid=True, batch=True)
+        self._dice = DiceLoss(sigmoid=True, batch=True, smooth_nr=smooth, smooth_dr=smooth)
         self._sums: Tensor | int = 0
         self._cross_entropy, self._voxels = 0.0, 0
 

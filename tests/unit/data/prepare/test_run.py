@@ -17,7 +17,6 @@ from flareseg.config.site import Site, load_site
 from flareseg.config.task import Task
 from flareseg.data import prepare as module
 from flareseg.data.datalist import SPLITS, Case, load_cases
-from flareseg.data.prepare.layouts import LayoutName
 from flareseg.data.prepare.layouts.source import Given
 from flareseg.data.prepare.run import Order, prepare
 from flareseg.data.prepare.splits import SplitPlan
@@ -45,7 +44,7 @@ def snapshot(folder: Path) -> dict[Path, tuple[bytes, int]]:
     return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def order_for(layout: LayoutName, source: Path, folder: Path, **more: Any) -> Order:
+def order_for(layout: str, source: Path, folder: Path, **more: Any) -> Order:
     if layout == "patterns":
         more = {"given": PATTERNS, "maps": ("organ=3", "other=7")} | more
     return Order(layout=layout, source=source, folder=folder, **more)
@@ -69,7 +68,7 @@ def wide_task(task_content: dict[str, Any]) -> Task:
 
 
 @pytest.mark.parametrize("layout", WRITERS)
-def test_what_is_prepared_loads_and_the_source_is_untouched(tmp_path: Path, layout: LayoutName) -> None:
+def test_what_is_prepared_loads_and_the_source_is_untouched(tmp_path: Path, layout: str) -> None:
     source = WRITERS[layout](tmp_path / "source")
     before = snapshot(source)
     sites = run(order_for(layout, source, tmp_path / "dest"))
@@ -88,7 +87,7 @@ def test_what_is_prepared_loads_and_the_source_is_untouched(tmp_path: Path, layo
 
 
 @pytest.mark.parametrize("layout", ["lits", "msd", "amos", "nnunet", "patterns", "polypgen"])
-def test_nothing_is_copied_where_nothing_is_due(tmp_path: Path, layout: LayoutName) -> None:
+def test_nothing_is_copied_where_nothing_is_due(tmp_path: Path, layout: str) -> None:
     source = WRITERS[layout](tmp_path / "source")
     for site in run(order_for(layout, source, tmp_path / "dest")):
         assert site.data.root == source

@@ -45,7 +45,11 @@ class Server:
         builder = HEBuilder()
         builder.initialize(None, None)
         keys, public = (tenseal.context_from(builder.get_serialized_context(is_client=own)) for own in (True, False))
-        workspace = SimpleNamespace(get_app_config_dir=lambda job: str(folder), get_run_dir=lambda job: str(folder))
+        workspace = SimpleNamespace(
+            get_app_config_dir=lambda job: str(folder),
+            get_site_config_dir=lambda: str(folder),
+            get_run_dir=lambda job: str(folder),
+        )
         self.panics: list[str] = []
         self.recorder = SimpleNamespace(
             current=SimpleNamespace(expected=["a", "b"], accepted=[]), keep=lambda *noted: None

@@ -1,19 +1,15 @@
-"""Layouts of public and clinical data sets: a reader each that lists the cases of a source folder.
+"""Layouts of public and clinical data sets: a module each whose ``read`` lists the cases of a source folder.
 
 Imports the datalist and preparation's label map.
 """
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from flareseg.config.seams import Seam
 
-from flareseg.data.prepare.layouts import amos, chaos, lits, msd, nnunet, patterns, polypgen, totalsegmentator
-from flareseg.data.prepare.layouts.source import Reader
+_NAMES = ("totalsegmentator", "amos", "lits", "msd", "chaos", "polypgen", "nnunet", "patterns")
 
-LayoutName = Literal["totalsegmentator", "amos", "lits", "msd", "chaos", "polypgen", "nnunet", "patterns"]
-
-_MODULES = (totalsegmentator, amos, lits, msd, chaos, polypgen, nnunet, patterns)
-READERS: dict[LayoutName, Reader] = {
-    name: module.read for name, module in zip(get_args(LayoutName), _MODULES, strict=True)
-}
-"""The reader of each layout."""
+LAYOUTS = Seam(
+    "layout", {name: f"flareseg.data.prepare.layouts.{name}:read" for name in _NAMES}, group="flareseg.layouts"
+)
+"""The reader of each layout, see :class:`flareseg.data.prepare.layouts.source.Reader`."""

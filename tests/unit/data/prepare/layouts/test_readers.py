@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flareseg.data.prepare.layouts import READERS, LayoutName
+from flareseg.data.prepare.layouts import LAYOUTS
 from flareseg.data.prepare.layouts.source import Given, OrganFiles, SliceMasks
 from flareseg.errors import DataError
 from layouts import (
@@ -30,15 +30,20 @@ def given_for(layout: str) -> Given:
     return PATTERNS if layout == "patterns" else Given()
 
 
-def listed(layout: LayoutName, source: Path) -> list[tuple[str, str, str, str]]:
-    found = READERS[layout](source, given_for(layout))
+def test_a_reader_s_module_names_it() -> None:
+    for name in LAYOUTS.own:
+        assert LAYOUTS.load(name).__module__ == f"flareseg.data.prepare.layouts.{name}"
+
+
+def listed(layout: str, source: Path) -> list[tuple[str, str, str, str]]:
+    found = LAYOUTS.load(layout)(source, given_for(layout))
     return [(case.name, case.patient, case.site, case.modality) for case in found.cases]
 
 
 def test_lits(tmp_path: Path) -> None:
     source = write_lits(tmp_path, 11)
     assert listed("lits", source)[0] == ("volume-0", "0", "ct", "CT")
-    found = READERS["lits"](source, Given())
+    found = LAYOUTS.load("lits")(source, Given())
     assert [case.patient for case in found.cases] == [str(number) for number in range(11)]
     assert found.values["ct"] == {"liver": (1,), "tumour": (2,)}
     assert found.cases[3].label == source / "Training Batch 2" / "segmentation-3.nii"
@@ -46,7 +51,7 @@ def test_lits(tmp_path: Path) -> None:
 
 def test_msd(tmp_path: Path) -> None:
     assert listed("msd", write_msd(tmp_path)) == [(f"liver_{n}", f"liver_{n}", "ct", "CT") for n in range(4)]
-    assert READERS["msd"](tmp_path, Given()).values["ct"] == {"liver": (1,), "cancer": (2,)}
+    assert LAYOUTS.load("msd")(tmp_path, Given()).values["ct"] == {"liver": (1,), "cancer": (2,)}
 
 
 def test_amos_has_ct_and_mr_and_in_mr_fewer_organs(tmp_path: Path) -> None:
@@ -56,7 +61,7 @@ def test_amos_has_ct_and_mr_and_in_mr_fewer_organs(tmp_path: Path) -> None:
         ("amos_0002", "amos_0002", "ct", "CT"),
         ("amos_0508", "amos_0508", "mr", "MR"),
     ]
-    values = READERS["amos"](tmp_path, Given()).values
+    values = LAYOUTS.load("amos")(tmp_path, Given()).values
     assert values["ct"]["liver"] == values["mr"]["liver"] == (6,)
     assert set(values["ct"]) - set(values["mr"]) == {"bladder", "prostate/uterus"}
 
@@ -66,14 +71,14 @@ def test_totalsegmentator_numbers_the_organs_of_each_modality(tmp_path: Path) ->
         ("s0000", "s0000", "ct", "CT"),
         ("s0001", "s0001", "mr", "MR"),
     ]
-    found = READERS["totalsegmentator"](tmp_path, Given())
+    found = LAYOUTS.load("totalsegmentator")(tmp_path, Given())
     assert found.values["ct"] == {"kidney_left": (1,), "kidney_right": (2,), "liver": (3,), "pancreas": (4,)}
     assert found.values["mr"] == {"kidney_left": (1,), "kidney_right": (2,), "liver": (3,)}
     assert isinstance(found.cases[0].label, OrganFiles)
 
 
 def test_chaos_knows_the_patient_of_each_sequence(tmp_path: Path) -> None:
-    found = READERS["chaos"](write_chaos(tmp_path, ct=1, mr=1) / "Train_Sets", Given())
+    found = LAYOUTS.load("chaos")(write_chaos(tmp_path, ct=1, mr=1) / "Train_Sets", Given())
     assert [(case.name, case.patient, case.modality) for case in found.cases] == [
         ("CT-1", "CT-1", "CT"),
         ("MR-1-T1DUAL-InPhase", "MR-1", "MR"),
@@ -82,7 +87,7 @@ def test_chaos_knows_the_patient_of_each_sequence(tmp_path: Path) -> None:
     ]
     assert all(isinstance(case.label, SliceMasks) for case in found.cases)
     assert set(found.values["ct"]) == {"liver"}
-    one = READERS["chaos"](tmp_path / "Train_Sets" / "CT" / "1", Given())
+    one = LAYOUTS.load("chaos")(tmp_path / "Train_Sets" / "CT" / "1", Given())
     assert [case.name for case in one.cases] == ["1"]
 
 
@@ -96,7 +101,7 @@ def test_polypgen_knows_some_examinations(tmp_path: Path) -> None:
 
 def test_nnunet(tmp_path: Path) -> None:
     assert listed("nnunet", write_nnunet(tmp_path, 1)) == [("kits_000", "kits_000", "ct", "CT")]
-    assert READERS["nnunet"](tmp_path, Given()).values["ct"] == {"kidney": (1, 2), "tumor": (2,)}
+    assert LAYOUTS.load("nnunet")(tmp_path, Given()).values["ct"] == {"kidney": (1, 2), "tumor": (2,)}
 
 
 def test_nnunet_may_list_its_files(tmp_path: Path) -> None:
@@ -111,16 +116,16 @@ def test_patterns(tmp_path: Path) -> None:
     assert [case[0] for case in listed("patterns", write_patterns(tmp_path, 2))] == ["p0_study0", "p0_study1"]
 
 
-@pytest.mark.parametrize("layout", READERS)
-def test_another_folder_is_refused(tmp_path: Path, layout: LayoutName) -> None:
+@pytest.mark.parametrize("layout", LAYOUTS.own)
+def test_another_folder_is_refused(tmp_path: Path, layout: str) -> None:
     (tmp_path / "holiday.jpg").touch()
     with pytest.raises(DataError, match=str(tmp_path)) as error:
-        READERS[layout](tmp_path, given_for(layout))
+        LAYOUTS.load(layout)(tmp_path, given_for(layout))
     assert layout == "patterns" or "found holiday.jpg" in error.value.message
     assert error.value.remedy
 
 
-LONELY: list[tuple[LayoutName, str, str]] = [
+LONELY: list[tuple[str, str, str]] = [
     ("lits", "Training Batch 1/segmentation-2.nii", "volume-2.nii: has no segmentation"),
     ("lits", "Training Batch 1/volume-2.nii", "segmentation-2.nii: has no volume"),
     ("msd", "labelsTr/liver_1.nii.gz", "imagesTr/liver_1.nii.gz: has no label"),
@@ -140,17 +145,15 @@ LONELY: list[tuple[LayoutName, str, str]] = [
 
 
 @pytest.mark.parametrize(("layout", "gone", "words"), LONELY)
-def test_an_image_without_label_or_a_label_without_image(
-    tmp_path: Path, layout: LayoutName, gone: str, words: str
-) -> None:
+def test_an_image_without_label_or_a_label_without_image(tmp_path: Path, layout: str, gone: str, words: str) -> None:
     source = WRITERS[layout](tmp_path)
     shutil.rmtree(source / gone) if (source / gone).is_dir() else (source / gone).unlink()
     with pytest.raises(DataError) as error:
-        READERS[layout](source, given_for(layout))
+        LAYOUTS.load(layout)(source, given_for(layout))
     assert words in error.value.message
 
 
-SPOILED: list[tuple[LayoutName, dict[str, object], str]] = [
+SPOILED: list[tuple[str, dict[str, object], str]] = [
     ("msd", {"modality": {"0": "T2", "1": "ADC"}}, "expected one modality"),
     ("msd", {"modality": {"0": "PET"}}, "does not tell the modality"),
     ("msd", {"labels": {"background": 0, "liver": 1}}, "expected labels as"),
@@ -167,20 +170,18 @@ SPOILED: list[tuple[LayoutName, dict[str, object], str]] = [
 
 
 @pytest.mark.parametrize(("layout", "change", "words"), SPOILED)
-def test_a_description_that_cannot_be_used(
-    tmp_path: Path, layout: LayoutName, change: dict[str, object], words: str
-) -> None:
+def test_a_description_that_cannot_be_used(tmp_path: Path, layout: str, change: dict[str, object], words: str) -> None:
     path = WRITERS[layout](tmp_path) / "dataset.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(DataError, match=r"dataset.json|does not tell") as error:
-        READERS[layout](tmp_path, Given())
+        LAYOUTS.load(layout)(tmp_path, Given())
     assert words in error.value.message
     path.write_text("{")
     with pytest.raises(DataError, match="is not JSON"):
-        READERS[layout](tmp_path, Given())
+        LAYOUTS.load(layout)(tmp_path, Given())
 
 
 def test_a_version_1_nnunet_set_is_named_as_such(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="channel_names") as error:
-        READERS["nnunet"](write_msd(tmp_path), Given())
+        LAYOUTS.load("nnunet")(write_msd(tmp_path), Given())
     assert "layout msd" in error.value.remedy
