@@ -3,6 +3,7 @@
 # make jobs   configuration of jobs/ from its templates
 # make bench  speed, memory and bytes beside peers     make privacy  what each privacy scope costs
 # make test-faults  processes killed, network cut, disk full     make soak  100 rounds without growth
+# make fuzz  damaged and hostile files and messages
 
 PYTHON ?= python3
 VENV := .venv
@@ -39,6 +40,11 @@ test: setup
 
 test-all: setup
 	$(BIN)/pytest
+
+# Damaged and hostile files and messages, for ten minutes, each time others.
+FUZZ_SECONDS ?= 600
+fuzz: setup
+	FLARESEG_FUZZ_SECONDS=$(FUZZ_SECONDS) FLARESEG_FUZZ_SEED=$$(date +%s) $(BIN)/pytest tests/fuzz
 
 bench: setup
 	$(BIN)/python -m benchmarks

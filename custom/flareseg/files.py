@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import io
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +16,8 @@ from typing import IO, Any
 import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
+
+_PAUSE_SECONDS = 0.2
 
 
 @contextmanager
@@ -41,6 +45,39 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         os.fsync(folder)  # the new name survives a power cut too
     finally:
         os.close(folder)
+
+
+def hold(path: Path, patience: float = 0.0) -> IO[bytes]:
+    """Take a lock that stands for something only one process at a time may use, such as a run's files.
+
+    The kernel lets go of it with the process, however that ends; the file itself stays.
+
+    Args:
+        path: a file that exists for the lock alone; made when missing. It holds the number of who has the lock.
+        patience: seconds to wait for another process to end.
+
+    Returns:
+        The open file. Closing or dropping it lets go.
+
+    Raises:
+        BlockingIOError: another process has it; ``filename`` is the path and ``strerror`` says which process.
+    """
+    deadline = time.monotonic() + patience
+    stream = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
+    while True:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError as error:
+            if time.monotonic() >= deadline:
+                with stream:
+                    owner = stream.read(20).decode(errors="replace")
+                raise BlockingIOError(error.errno, f"process {owner or 'unknown'} has it", str(path)) from None
+            time.sleep(_PAUSE_SECONDS)
+    stream.truncate(0)
+    stream.write(str(os.getpid()).encode())
+    stream.flush()
+    return stream
 
 
 def json_bytes(content: object) -> bytes:

@@ -17,6 +17,7 @@ import pytest
 import yaml
 from nvflare.fuel.flare_api.flare_api import TargetType
 
+from disk import open_to_others
 from federation import tiny_changes
 from flareseg.privacy.ledger import LEDGER_FILE, LedgerEntry, read_ledger
 from flareseg.record.run import RunRecord
@@ -179,3 +180,12 @@ def test_the_operator_reads_it_as_a_table(secure: SecureFederation, planted: Pla
         assert "line 2 does not follow the one before" in " ".join(done.stderr.split())
     finally:
         shutil.rmtree(copy)
+
+
+def test_nobody_else_reads_what_was_written(secure: SecureFederation, planted: Planted) -> None:
+    """Keys, ledgers, logs, cached volumes, stores: of provisioning, and of jobs that ran well and one that failed."""
+    folders = [path for path in secure.workspace.poc.iterdir() if path.is_dir()]
+    written = {path.name for folder in folders for path in folder.rglob("*")}
+    assert {"cert.json", "client.key", LEDGER_FILE, "log.txt", "image.npy", "audit.log"} <= written
+    found = [item for folder in folders for item in open_to_others(folder)]
+    assert not [item for item in found if "/local/site.yaml " not in item]  # its operator wrote that one

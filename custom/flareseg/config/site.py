@@ -148,7 +148,10 @@ def load_site(path: Path) -> Site:
 
 
 def _absolute(folder: Path, path: Path | None) -> Path | None:
-    return None if path is None else (folder / path.expanduser()).resolve()
+    try:
+        return None if path is None else (folder / path.expanduser()).resolve()
+    except (OSError, ValueError, RuntimeError):  # a null byte, half of a surrogate pair, ~ of nobody, a loop of links
+        raise SettingsError(f"{shown(str(path))}: no folder can have this name.", "Correct site.yaml.") from None
 
 
 def check_site_fits(site: Site, task: Task, path: Path) -> None:

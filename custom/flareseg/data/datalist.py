@@ -15,6 +15,7 @@ import numpy as np
 from flareseg.config.site import DataSource
 from flareseg.data.faults import FileFault, SplitFault
 from flareseg.data.faults.findings import Finding, errors
+from flareseg.errors import plain, shown
 
 SplitName = Literal["training", "validation", "testing"]
 SPLITS: tuple[SplitName, ...] = ("training", "validation", "testing")
@@ -78,6 +79,8 @@ def _root_faults(root: Path) -> list[Finding]:
         next(root.iterdir(), None)
     except PermissionError:
         return [Finding(FileFault.ROOT_FORBIDDEN, f"{root}: permission denied.")]
+    except (OSError, ValueError):
+        return [Finding(FileFault.ROOT_MISSING, f"{plain(str(root))}: no folder can have this name.")]
     return []
 
 
@@ -139,7 +142,13 @@ def _match(root: Path, pattern: str) -> dict[str, Path]:
         for part in re.split(r"(\*\*/|\*|\?)", pattern)
     )
     found: dict[str, Path] = {}
-    for path in sorted(root.glob(pattern)):
+    try:
+        paths = sorted(root.glob(pattern))
+    except (OSError, ValueError, NotImplementedError) as error:  # too long, a null byte, ** beside other signs
+        raise _Unlisted(
+            FileFault.PATTERN_BAD, f"{root}: the pattern {plain(pattern)} cannot be used ({plain(str(error))})."
+        ) from None
+    for path in paths:
         match = re.fullmatch(expression, path.relative_to(root).as_posix())
         if match and path.is_file():
             key = "|".join(group.strip("/") for group in match.groups() if group is not None) or path.name
@@ -176,16 +185,16 @@ def _from_datalist(source: DataSource, findings: list[Finding]) -> dict[SplitNam
         content = json.loads(path.read_text(encoding="utf-8"))
         entries = {
             split: [
-                (fspath(entry["image"]), fspath(entry["label"]), entry.get("patient"))
+                (fspath(entry["image"]), fspath(entry["label"]), _patient(entry.get("patient")))
                 for entry in content.get(split, [])
             ]
             for split in SPLITS
         }
     except FileNotFoundError:
         raise _Unlisted(FileFault.DATALIST_MISSING, f"{path}: no such file.") from None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise _Unlisted(
-            FileFault.DATALIST_BAD, f"{path}: is not a MONAI datalist ({type(error).__name__}: {error})."
+            FileFault.DATALIST_BAD, f"{path}: is not a MONAI datalist ({type(error).__name__}: {plain(str(error))})."
         ) from None
     label_root = source.label_root or source.root
     splits: dict[SplitName, list[Case]] = {split: [] for split in SPLITS}
@@ -197,15 +206,27 @@ def _from_datalist(source: DataSource, findings: list[Finding]) -> dict[SplitNam
     return splits
 
 
+def _patient(value: object) -> str | None:
+    """A patient's name as the datalist gives it: text or a whole number."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    raise TypeError(f"patient should be text or a whole number, found {shown(value)}")
+
+
 def _entry_faults(root: Path, name: str, case: str) -> list[Finding]:
-    path = (root / name).resolve()
-    if not _lies_below(path, root):
-        return [Finding(FileFault.OUTSIDE_ROOT, _outside(path, root), case)]
+    path = root / name
     try:
+        path = path.resolve()
+        if not _lies_below(path, root):
+            return [Finding(FileFault.OUTSIDE_ROOT, _outside(path, root), case)]
         if not path.is_file():
             return [Finding(FileFault.FILE_MISSING, f"{path}: no such file, but the datalist names it.", case)]
     except PermissionError:
         return [Finding(FileFault.FILE_FORBIDDEN, f"{path}: permission denied.", case)]
+    except (OSError, ValueError, RuntimeError):  # too long, a null byte, half of a surrogate pair, a loop of links
+        return [Finding(FileFault.FILE_MISSING, f"{plain(str(path))}: no file can have this name.", plain(case))]
     return []
 
 

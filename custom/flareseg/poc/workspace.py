@@ -86,7 +86,7 @@ class PocWorkspace:
             raise SettingsError(
                 f"{self.folder}: is not empty and was not made by flareseg.", "Choose a new folder with --workspace."
             )
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         mark.touch()
 
     def prepare(self, project: Path, sites: Path) -> list[str]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -113,3 +114,26 @@ def test_the_patient_is_optional(tmp_path: Path) -> None:
     touch(tmp_path, "a.nii", "b.nii")
     (tmp_path / "d.json").write_text(json.dumps({"training": [{"image": "a.nii", "label": "b.nii"}]}))
     assert load_cases(DataSource(root=tmp_path, datalist="d.json"))["training"][0].patient is None
+
+
+@pytest.mark.parametrize("patient", [["a"], {}, 1.5, True], ids=str)
+def test_a_patient_that_is_no_name_is_refused(tmp_path: Path, patient: Any) -> None:
+    entry = {"image": "a.nii", "label": "b.nii", "patient": patient}
+    (tmp_path / "datalist.json").write_text(json.dumps({"training": [entry]}))
+    with pytest.raises(DataError, match="is not a MONAI datalist"):
+        load_cases(DataSource(root=tmp_path, datalist="datalist.json"))
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800", "x" * 5000, "y/" * 5000], ids=["null", "surrogate", "long", "deep"])
+def test_a_name_that_no_file_can_have_is_missing(tmp_path: Path, name: str) -> None:
+    (tmp_path / "datalist.json").write_text(json.dumps({"training": [{"image": name, "label": "b.nii"}]}))
+    with pytest.raises(DataError, match="no file can have this name") as error:
+        load_cases(DataSource(root=tmp_path, datalist="datalist.json"))
+    assert len(str(error.value)) < 1000
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"training": ' + "9" * 5000 + "}"], ids=["deep", "digits"])
+def test_a_datalist_of_odd_json_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "datalist.json").write_text(content)
+    with pytest.raises(DataError, match="is not a MONAI datalist"):
+        load_cases(DataSource(root=tmp_path, datalist="datalist.json"))

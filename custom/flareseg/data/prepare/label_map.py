@@ -17,6 +17,7 @@ _SAME = {
     "gall_bladder": "gallbladder",
     "postcava": "inferior_vena_cava",
 }
+_VALUE = re.compile("[0-9]{1,9}")
 _LESIONS = frozenset(
     {"lesion", "lesions", "tumour", "tumours", "tumor", "tumors", "cancer", "metastasis", "metastases", "polyp", "cyst"}
 )
@@ -102,10 +103,11 @@ def _read(assignment: str, organs: Values) -> tuple[str, tuple[int, ...] | None]
     by_name = {canonical(name): values for name, values in organs.items()}
     values: list[tuple[int, ...]] = []
     for part in parts:
-        if not part.isdigit() and canonical(part) not in by_name:
+        is_value = _VALUE.fullmatch(part) is not None
+        if not is_value and canonical(part) not in by_name:
             raise SettingsError(
                 f"--map {assignment}: {part} is no value and no organ of the data ({', '.join(organs) or 'no names'}).",
                 "Name organs as the data does, or give their values.",
             )
-        values.append((int(part),) if part.isdigit() else by_name[canonical(part)])
+        values.append((int(part),) if is_value else by_name[canonical(part)])
     return label, _united(values)

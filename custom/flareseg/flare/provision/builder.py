@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,15 +26,18 @@ RESOURCES = "resources.json.default"
 COMMUNICATION_FILE = "comm_config.json"
 AUTHORIZATION_FILE = "authorization.json.default"
 PRIVACY_FILE = "privacy.json"
+_UMASK = 0o077
+_SCRIPTS = (ProvFileName.START_SH, ProvFileName.SUB_START_SH)
 SERVER_KEYS, SITE_KEYS = ProvFileName.SERVER_CONTEXT_TENSEAL, ProvFileName.CLIENT_CONTEXT_TENSEAL
 
 
 class SitePolicyBuilder(Builder):
     """Writes class allow-list, permissions, privacy scopes, stores, README and systemd unit of every kit.
 
-    Nothing below ``startup/`` is touched. Works in ``nvflare poc prepare``, ``nvflare provision`` and ``nvflare
-    package``; stands after NVFlare's StaticFileBuilder in the project or participant file, and
-    after HEBuilder where sites shall be able to encrypt.
+    Below ``startup/`` the scripts alone are touched: what a kit's processes write is their owner's alone, and so is
+    everything that provisioning writes, private keys first of all. Works in ``nvflare poc prepare``, ``nvflare
+    provision`` and ``nvflare package``; stands after NVFlare's StaticFileBuilder in the project or participant file,
+    and after HEBuilder where sites shall be able to encrypt.
 
     Args:
         sites: folder with ``<site>/site.yaml`` for each client; without it the operator fills in a sample.
@@ -54,6 +58,14 @@ class SitePolicyBuilder(Builder):
         self.revoked = tuple(revoked)
         self.monitoring = monitoring
         self.extensions = tuple(extensions)
+
+    def initialize(self, project: Project, ctx: ProvisionContext) -> None:
+        """Let nobody else read what this process writes from here on."""
+        os.umask(_UMASK)
+
+    def finalize(self, project: Project, ctx: ProvisionContext) -> None:
+        """Take the rights of others from what was there before, and from scripts."""
+        close_to_others(Path(ctx.get_workspace()))
 
     def build(self, project: Project, ctx: ProvisionContext) -> None:
         """Write the files into each kit."""
@@ -87,6 +99,8 @@ class SitePolicyBuilder(Builder):
         write_extensions(local, self.extensions)
         write_versions(local)
         write_unit(_kit(participant, ctx))
+        for name in _SCRIPTS:
+            _set_umask(Path(ctx.get_kit_dir(participant)) / name)
 
     def _describe_data(self, client: Participant, ctx: ProvisionContext) -> None:
         local = Path(ctx.get_local_dir(client))
@@ -94,6 +108,18 @@ class SitePolicyBuilder(Builder):
             write_sample(local)
         else:
             write_site_file(self.sites / client.name / SITE_FILE, local)
+
+
+def close_to_others(folder: Path) -> None:
+    """Leave rights to the owner alone, for a folder and all in it."""
+    for path in (folder, *folder.rglob("*")):
+        if not path.is_symlink():
+            path.chmod(path.stat().st_mode & ~_UMASK)
+
+
+def _set_umask(script: Path) -> None:
+    first, rest = script.read_text().split("\n", 1)
+    script.write_text(f"{first}\numask {_UMASK:03o}\n{rest}")
 
 
 def _kit(participant: Participant, ctx: ProvisionContext) -> Path:

@@ -17,6 +17,7 @@ from nvflare.app_common.app_constant import AppConstants
 from pydantic import ValidationError
 
 from flareseg.errors import ErrorCode, FlaresegError
+from flareseg.files import hold
 from flareseg.flare.names import MODEL_LAST, Happened
 from flareseg.flare.server.aggregator import ContributionAggregator
 from flareseg.flare.server.persistor import SegmentationModelPersistor
@@ -27,6 +28,7 @@ from flareseg.record.model_file import load_tensors, save_tensors, to_numpy, to_
 from flareseg.record.run import RunRecord
 
 CHECKPOINTS = "checkpoints"
+_PATIENCE_SECONDS = 20.0
 KEEP = 10
 """How many jobs' checkpoints a server keeps: those written last."""
 FORMAT = 2
@@ -183,12 +185,23 @@ class CheckpointKeeper(FLComponent):
             return 0
         checkpoint = Checkpoint.read(self._file(earlier))
         checkpoint.check_continues(self._recorder.record)
+        self._hold(checkpoint.record.run_id)
         self._recorder.go_on(checkpoint.record, fl_ctx)
         self._aggregator.load_state(to_numpy(checkpoint.aggregator))
         for name, model in checkpoint.models.items():
             self._persistor.write(name, to_numpy(model), checkpoint.record.models[name].rounds_done, fl_ctx)
         self.log_info(fl_ctx, f"resumes job {earlier} after {checkpoint.rounds_done} complete rounds")
         return checkpoint.rounds_done
+
+    def _hold(self, run_id: str) -> None:
+        """Keep a second resume of the run away as long as this process lives."""
+        try:
+            self._lock = hold(self._file(run_id).with_suffix(".lock"), _PATIENCE_SECONDS)
+        except BlockingIOError as error:
+            raise _refusal(
+                f"Another job that resumes the run {run_id} is at work ({error.strerror}).",
+                "Wait for its end, or abort it; then resume again.",
+            ) from None
 
     def _file(self, job_id: str) -> Path:
         return self._folder / f"{job_id}.pt"
@@ -218,6 +231,7 @@ class CheckpointKeeper(FLComponent):
             record = self._recorder.record
             for job_id in (*record.resumed_from, record.job_id):
                 self._file(job_id).unlink(missing_ok=True)
+            self._file(record.run_id).with_suffix(".lock").unlink(missing_ok=True)
 
 
 def resumed_job(meta: dict[str, Any]) -> str | None:

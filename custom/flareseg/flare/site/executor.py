@@ -245,7 +245,7 @@ class SegmentationExecutor(Executor):
     def _failure(self, error: FlaresegError, fl_ctx: FLContext) -> Shareable:
         case_id = None
         if error.case is not None:
-            case_id = hashlib.sha256(self._salt + error.case.encode()).hexdigest()[:10]
+            case_id = hashlib.sha256(self._salt + error.case.encode(errors="surrogatepass")).hexdigest()[:10]
         self.log_error(fl_ctx, f"{error.code.value}{f' (case {case_id})' if case_id else ''}: {error}")
         return failed_reply(error.code, case_id)
 

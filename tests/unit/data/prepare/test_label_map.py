@@ -64,6 +64,8 @@ def test_what_the_user_says_goes_first(task_content: dict[str, Any]) -> None:
     [
         (LITS, ["spleen=1"], "--map names spleen, the task has liver"),
         (LITS, ["liver=heart"], "heart is no value and no organ of the data"),
+        (LITS, ["liver=²"], "² is no value and no organ of the data"),
+        (LITS, ["liver=" + "9" * 5000], "is no value and no organ of the data"),
         (LITS, ["liver"], "expected LABEL=ORGAN"),
         (LITS, ["liver="], "expected LABEL=ORGAN"),
         (LITS, ["liver=none"], "No label of the task"),

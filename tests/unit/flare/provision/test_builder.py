@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,22 @@ from nvflare.lighter.entity import Project
 from nvflare.lighter.impl.static_file import StaticFileBuilder
 from nvflare.lighter.impl.workspace import WorkspaceBuilder
 from nvflare.lighter.provisioner import Provisioner
+from nvflare.lighter.spec import Builder
 
+from disk import open_to_others
 from flareseg.config.site import load_site
 from flareseg.flare.provision.builder import SitePolicyBuilder
+from flareseg.flare.provision.certificates import RenewingCertBuilder
 from flareseg.flare.provision.resources import component
+from flareseg.flare.provision.signature import KitSignatureBuilder
 from tiny import write_tiny_site
 
 
-def _provision(folder: Path, builder: SitePolicyBuilder, **site: Any) -> Path:
+def _provision(folder: Path, *own: Builder, **site: Any) -> Path:
     project = Project("study", "")
     project.set_server("fl.example.org", "consortium", {})
     project.add_client("hospital-a", "hospital_a", site)
-    builders = [WorkspaceBuilder(), StaticFileBuilder(config_folder="config"), builder]
+    builders = [WorkspaceBuilder(), StaticFileBuilder(config_folder="config"), *own]
     result = Provisioner(str(folder), builders).provision(project).get_result_location()
     assert result, "provisioning failed"
     return Path(result)
@@ -75,3 +80,28 @@ def test_a_site_without_its_data_settings_ends_provisioning(tmp_path: Path, caps
     with pytest.raises(AssertionError, match="provisioning failed"):
         _provision(tmp_path, SitePolicyBuilder(sites=str(tmp_path / "sites")))
     assert "site.yaml: no such file. Describe the data of hospital-a there." in capsys.readouterr().err
+
+
+def test_nobody_else_reads_what_provisioning_writes(tmp_path: Path) -> None:
+    """Private keys above all; also in a state/ that an earlier version left open."""
+    builders = (SitePolicyBuilder(), RenewingCertBuilder(), KitSignatureBuilder())
+    before = os.umask(0o022)
+    try:
+        _provision(tmp_path, *builders)
+        state = tmp_path / "study" / "state" / "cert.json"
+        state.chmod(0o644)
+        os.umask(0o022)
+        kits = _provision(tmp_path, *builders)
+    finally:
+        os.umask(before)
+    assert "root_pri_key" in state.read_text()
+    assert os.access(kits / "hospital-a/startup/start.sh", os.X_OK)
+    assert open_to_others(tmp_path / "study") == []
+
+
+@pytest.mark.parametrize("name", ["fl.example.org", "hospital-a"])
+@pytest.mark.parametrize("script", ["start.sh", "sub_start.sh"])
+def test_a_kit_s_processes_write_for_their_owner_alone(tmp_path: Path, name: str, script: str) -> None:
+    lines = (_provision(tmp_path, SitePolicyBuilder()) / name / "startup" / script).read_text().splitlines()
+    assert lines[0].startswith("#!")
+    assert lines[1] == "umask 077"

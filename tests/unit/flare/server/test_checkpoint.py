@@ -11,7 +11,8 @@ import torch
 
 from disk import small_files
 from flareseg.errors import FlaresegError
-from flareseg.flare.server.checkpoint import KEEP, Checkpoint, job_uuid, resumed_job
+from flareseg.flare.server import checkpoint as module
+from flareseg.flare.server.checkpoint import KEEP, Checkpoint, CheckpointKeeper, job_uuid, resumed_job
 from flareseg.record.run import ModelNote, RoundRecord, RunRecord
 
 JOB = "11111111-1111-4111-8111-111111111111"
@@ -136,3 +137,15 @@ def test_a_job_is_named_by_its_id_alone(name: Any) -> None:
 def test_most_jobs_resume_none() -> None:
     assert resumed_job({"name": "x"}) is None
     assert resumed_job({"resumes": JOB}) == JOB
+
+
+def test_a_run_is_resumed_by_one_job_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_PATIENCE_SECONDS", 0.1)
+    first, second = CheckpointKeeper(), CheckpointKeeper()
+    for keeper in (first, second):
+        keeper._folder = tmp_path
+    first._hold(JOB)
+    with pytest.raises(FlaresegError, match=f"Another job that resumes the run {JOB} is at work"):
+        second._hold(JOB)
+    del first
+    second._hold(JOB)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +22,7 @@ import flareseg
 from flareseg.config.task import Task, load_task
 from flareseg.flare import names
 from flareseg.flare.names import META_MEAN_SCALE, Header, TaskName
+from flareseg.flare.site import local_parameters
 from flareseg.flare.site.executor import SegmentationExecutor
 from flareseg.networks import build_network, initial_state, local_names
 from flareseg.record.messages import PrivacyMessage, RoundReport
@@ -125,9 +127,38 @@ def test_a_restarted_site_finds_its_local_parameters_in_the_same_run_alone(site:
     after_first_round = own.read_bytes()
     want = train(site, steady, 1)
     own.write_bytes(after_first_round)
+    del steady  # its process ends, and lets go of the run
     assert train(site, SegmentationExecutor(), 1) == want
     assert train(site, SegmentationExecutor(), 1, RUNS[1]) != want
     assert len(site.kept()) == 2
+
+
+def test_two_jobs_of_one_run_do_not_write_over_each_other(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_parameters, "_PATIENCE_SECONDS", 0.3)
+    first = SegmentationExecutor()
+    train(site, first, 0)
+    (own,) = site.kept()
+    before = own.read_bytes()
+    reply = site.ask(SegmentationExecutor(), TaskName.TRAIN, 0)
+    assert reply.get_header(Header.ERROR) == {"code": "RUN_IN_USE", "case": None}
+    assert own.read_bytes() == before
+    del first
+    train(site, SegmentationExecutor(), 0)
+
+
+def test_a_case_whose_name_is_not_utf_8_fails_as_any_other(site: Site) -> None:
+    """The executor never raises: NVFlare would end the job of all."""
+    for kind in ("images", "labels"):
+        folder = os.fsencode(site.root / "data" / kind)
+        os.rename(folder + b"/case-3.nii.gz", folder + b"/M\xfcller-3.nii.gz")
+    assert site.ask(SegmentationExecutor(), TaskName.TRAIN).get_return_code() == ReturnCode.OK
+    (site.root / "data/labels" / os.fsdecode(b"M\xfcller-3.nii.gz")).write_bytes(b"")
+    told_at_start = SegmentationExecutor()
+    told_at_start.handle_event(EventType.START_RUN, site.context)
+    for executor in (told_at_start, SegmentationExecutor()):
+        error = site.ask(executor, TaskName.TRAIN).get_header(Header.ERROR)
+        assert error["code"] == "UNREADABLE_IMAGE"
+        assert len(error["case"]) == 10
 
 
 DP = {"epsilon": 8.0, "delta": 1e-5, "max_grad_norm": 1.0, "noise_multiplier": 5.0}
@@ -223,8 +254,9 @@ def test_a_round_that_is_run_again_starts_from_what_the_site_had_before_it(site:
     steady = SegmentationExecutor()
     first, second, third = (train(site, steady, number) for number in range(3))
     assert len({tuple(first.items()), tuple(second.items()), tuple(third.items())}) == 3
-    assert train(site, SegmentationExecutor(), 2) == third
-    assert train(site, steady, 2) == third  # in the same process too
+    assert train(site, steady, 2) == third
+    del steady
+    assert train(site, SegmentationExecutor(), 2) == third  # in another process too
     reply = site.ask(SegmentationExecutor(), TaskName.TRAIN, 1)  # two rounds back: not known any more
     assert reply.get_header(Header.ERROR)["code"] == "BAD_MODEL"
 
