@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import REPOSITORY
+from flareseg.data.phantom.sites import write_sites as write_embedded
 from flareseg.flare.session import lead_session, wait_for_job
-from flareseg.poc.run import ensure_data
+from flareseg.poc.provision import site_names
 from flareseg.poc.workspace import PocWorkspace
 
 PROJECT = REPOSITORY / "poc" / "project.yml"
@@ -57,12 +58,9 @@ def federation(write_sites: Callable[[Path], object] | None) -> Iterator[PocWork
     with tempfile.TemporaryDirectory(prefix="flareseg-bench-") as name:
         workspace = PocWorkspace(Path(name) / "poc")
         workspace.claim()
-        if write_sites is None:
-            sites = ensure_data(workspace, None, lambda message: None)
-        else:
-            sites = workspace.folder / "sites"
-            write_sites(sites)
-        workspace.prepare(PROJECT, sites)
+        sites = workspace.folder / "sites"
+        (write_sites or write_embedded)(sites)
+        workspace.prepare(PROJECT, sites, site_names(sites), lambda message: None)
         for participant in [*workspace.participants("server"), *workspace.participants("client")]:
             _allow(workspace.kits / participant / "local")
         with _importable(REPOSITORY, STAND_IN):

@@ -31,13 +31,18 @@ def processes_of(workspace: Path) -> list[psutil.Process]:
     return found
 
 
+def scripts_take(path: Path) -> bool:
+    """Whether NVFlare's scripts and launchers, which split at blanks and read quotes, keep a path whole."""
+    return not any(sign.isspace() or sign in "\"'\\*?[" for sign in str(path))
+
+
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Hold off Ctrl-C and SIGTERM, so that a second one does not leave processes behind."""
+    """Hold off Ctrl-C, SIGTERM and SIGHUP, so that a second one does not leave processes behind."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    signals = (signal.SIGINT, signal.SIGTERM)
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [signal.signal(number, signal.SIG_IGN) for number in signals]
     try:
         yield

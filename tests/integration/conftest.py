@@ -9,7 +9,7 @@ import pytest
 
 from faults.ward import Ward
 from federation import PROJECT, Federation, tiny_sites
-from flareseg.poc.run import start_federation
+from flareseg.poc.run import Plan, start_federation
 from flareseg.poc.workspace import PocWorkspace
 from flareseg.processes import processes_of
 from secure_federation import SecureFederation
@@ -22,7 +22,7 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]
     workspace = PocWorkspace(folder / "run")
     sites = tiny_sites(folder / "sites")
     try:
-        start_federation(workspace, PROJECT, sites, lambda message: None)
+        start_federation(workspace, Plan(PROJECT, sites), lambda message: None)
         yield Federation(workspace, sites)
     finally:
         workspace.stop()

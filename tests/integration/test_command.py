@@ -53,17 +53,22 @@ def test_a_run_ends_with_a_report_and_nothing_left(tmp_path: Path) -> None:
         output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
     assert "Port 8002 is used by" in output
-    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    folder = tmp_path / "run" / "report" / "latest"
+    report = json.loads((folder / "report.json").read_text())
     assert report["status"] == "complete"
-    page = (tmp_path / "run" / "report.html").read_text()
+    page = (folder / "report.html").read_text()
     assert 'href="sites/ct-a/ct-a.html"' in page
-    assert (tmp_path / "run" / "sites" / "ct-a" / "ct-a.html").is_file()
+    assert (folder / "sites" / "ct-a" / "ct-a.html").is_file()
     assert not processes_of(tmp_path / "run")
     assert not (tmp_path / "home" / ".nvflare").exists()
 
 
-@pytest.mark.parametrize("moment", ["while it starts", "in a round"])
-def test_ctrl_c_stops_everything(tmp_path: Path, moment: str) -> None:
+@pytest.mark.parametrize(
+    ("moment", "number"),
+    [("while it starts", signal.SIGINT), ("in a round", signal.SIGINT), ("in a round", signal.SIGHUP)],
+    ids=["Ctrl-C while it starts", "Ctrl-C in a round", "the terminal closes"],
+)
+def test_an_interruption_stops_everything(tmp_path: Path, moment: str, number: signal.Signals) -> None:
     process = start(tmp_path, rounds=50, steps=50)
     assert process.stdout is not None
     wanted = "Starting server" if moment == "while it starts" else "Round 1/"
@@ -71,7 +76,7 @@ def test_ctrl_c_stops_everything(tmp_path: Path, moment: str) -> None:
         if wanted in line:
             break
     time.sleep(3)
-    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, number)
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 130, output
     assert "Traceback" not in output
@@ -82,8 +87,24 @@ def test_a_run_without_one_of_its_sites_exits_with_3_and_says_so(tmp_path: Path)
     process = start(tmp_path, spoil="mr-a")
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 3, output
-    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    report = json.loads((tmp_path / "run" / "report" / "latest" / "report.json").read_text())
     assert report["status"] == "subset"
     assert "mr-a" in report["reason"]
     assert "NO_DATA" in json.dumps(report["rounds"])
     assert not processes_of(tmp_path / "run")
+
+
+def test_a_killed_run_leaves_nothing_and_a_second_one_at_the_same_time_is_refused(tmp_path: Path) -> None:
+    process = start(tmp_path, rounds=50, steps=50)
+    assert process.stdout is not None
+    assert any("Round 1/" in line for line in process.stdout)
+    second = subprocess.run(process.args, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert second.returncode == 1
+    assert f"another flareseg command is at work here (pid {process.pid})" in second.stderr
+    assert len(processes_of(tmp_path / "run")) >= 8
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    deadline = time.monotonic() + 30
+    while processes_of(tmp_path / "run"):
+        assert time.monotonic() < deadline, "processes are left 30 s after kill -9"
+        time.sleep(0.5)

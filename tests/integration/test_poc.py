@@ -15,7 +15,7 @@ from flareseg.config.task import Task
 from flareseg.data.site_data import SiteData
 from flareseg.learning.learner import Learner
 from flareseg.networks import initial_state
-from flareseg.poc.run import run_job
+from flareseg.poc.run import Plan, run_job
 from flareseg.poc.workspace import PocError
 from flareseg.processes import processes_of
 from flareseg.record.model_file import load_model
@@ -101,9 +101,8 @@ def test_a_second_start_is_refused_and_the_federation_goes_on(federation: Federa
         run_job(
             federation.workspace,
             REPOSITORY / "jobs" / "fedavg",
-            project=PROJECT,
-            data=federation.sites,
-            changes=[],
+            [],
+            Plan(PROJECT, federation.sites),
             tell=lambda message: None,
             show=lambda status, progress: None,
         )

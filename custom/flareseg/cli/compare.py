@@ -13,7 +13,7 @@ from flareseg.cli.progress import JobProgress
 from flareseg.errors import ExitCode, SettingsError
 from flareseg.job.folder import load_job
 from flareseg.job.library import find_job
-from flareseg.poc.run import federation, stage, submit, watch_and_download
+from flareseg.poc.run import Plan, federation, stage, submit, watch_and_download
 from flareseg.poc.workspace import PocWorkspace
 from flareseg.report import load_record, report_facts
 from flareseg.report.comparison import Comparison
@@ -49,12 +49,12 @@ def compare(
         raise SettingsError(f"Jobs should have distinct names, got {', '.join(names)}.", "Change meta.json.")
     place = PocWorkspace(workspace)
     staged = {
-        (name, seed): stage(place, job, [*changes_of(rounds, changes), f"training.seed={seed}"], f"seed-{seed}")
+        (name, seed): stage(place, job, [*changes_of(rounds, changes), f"training.seed={seed}"])
         for name, job in zip(names, jobs, strict=True)
         for seed in numbers
     }
     runs: dict[str, list[ReportFacts]] = {name: [] for name in names}
-    with federation(place, project, data, tell):
+    with federation(place, Plan(project, data), list(staged.values()), tell):
         for number, seed in enumerate(numbers):
             for name in names:
                 tell(f"{name}, seed {seed}")

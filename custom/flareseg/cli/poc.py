@@ -11,10 +11,12 @@ from flareseg.cli.console import console, tell
 from flareseg.cli.progress import JobProgress, end
 from flareseg.errors import ExitCode
 from flareseg.job.library import find_job
-from flareseg.poc.run import Outcome, resume, run_job, stage, start_federation, submit, watch_and_download
+from flareseg.poc.run import Outcome, Plan, resume, run_job, stage, start_federation, submit, watch_and_download
+from flareseg.poc.site_words import site_failures
 from flareseg.poc.workspace import PocWorkspace
 from flareseg.processes import processes_of
 from flareseg.report import load_record, report_facts, summary_table, write_report
+from flareseg.report.folder import report_folder
 from flareseg.report.owner import write_owner_pages
 from flareseg.report.statistics import load_statistics, write_statistics
 from flareseg.shipped import shipped
@@ -33,6 +35,7 @@ Project = Annotated[Path, typer.Option(help="Provisioning project to start from.
 Rounds = Annotated[int | None, typer.Option(min=1, help="Number of rounds, instead of the task's.")]
 Changes = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of task.yaml.")]
 
+REPORTS = "report"
 _WORKSPACE = Path("build/poc")
 PROJECT = shipped("poc/project.yml")
 
@@ -47,13 +50,17 @@ def _finish(workspace: PocWorkspace, outcome: Outcome) -> None:
     result = outcome.result
     statistics = load_statistics(result)
     if statistics is not None:
-        tell(f"Statistics: {write_statistics(statistics, workspace.folder)}\nResult: {result}")
+        folder = report_folder(workspace.folder / REPORTS, "statistics", result.name)
+        tell(f"Statistics: {write_statistics(statistics, folder)}\nResult: {result}")
         end("complete", outcome.status)
     record = load_record(result)
-    links = write_owner_pages(record, result, workspace.kits, workspace.folder / "sites", tell)
-    html, facts_file = write_report(record, workspace.folder, links=links)
+    folder = report_folder(workspace.folder / REPORTS, record.job_name, record.job_id)
+    links = write_owner_pages(record, result, workspace.kits, folder / "sites", tell)
+    html, facts_file = write_report(record, folder, links=links)
     facts = report_facts(record)
     console.print(summary_table(facts))
+    for site, words in site_failures(workspace.kits, workspace.participants("client"), record.job_id).items():
+        tell(f"{site} says: {words}")
     tell(f"Report: {html}\nFacts:  {facts_file}\nResult: {result}")
     end(facts.status, outcome.status)
 
@@ -73,9 +80,7 @@ def run(
     """Provision, start, submit, watch, download, report, and stop everything."""
     place = PocWorkspace(workspace)
     with JobProgress() as show:
-        outcome = run_job(
-            place, job, project=project, data=data, changes=changes_of(rounds, changes), tell=tell, show=show
-        )
+        outcome = run_job(place, job, changes_of(rounds, changes), Plan(project, data), tell=tell, show=show)
     _finish(place, outcome)
 
 
@@ -83,7 +88,7 @@ def run(
 def start(data: Data = None, workspace: Workspace = _WORKSPACE, project: Project = PROJECT) -> None:
     """Provision and start server and sites; they run until *flareseg poc stop*."""
     place = PocWorkspace(workspace)
-    start_federation(place, project, data, tell)
+    start_federation(place, Plan(project, data), tell)
     user, kit = place.lead_kit
     tell(f"Running. Lead: {user}, kit {kit}")
 
@@ -125,4 +130,4 @@ def status(workspace: Workspace = _WORKSPACE) -> None:
 def stop(workspace: Workspace = _WORKSPACE) -> None:
     """Stop server and sites and wait until they are gone."""
     ended = PocWorkspace(workspace).stop()
-    tell("Stopped." if not ended else f"Stopped; {len(ended)} processes had to be ended.")
+    tell(f"Stopped {len(ended)} processes." if ended else f"{workspace}: no federation runs here.")

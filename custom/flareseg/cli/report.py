@@ -11,6 +11,7 @@ from flareseg.cli.console import console, tell
 from flareseg.config.site import check_site_fits, load_site
 from flareseg.errors import SettingsError
 from flareseg.report import load_record, report_facts, summary_table, write_report, write_site_report
+from flareseg.report.folder import report_folder
 from flareseg.report.owner import find_model, load_result_task
 from flareseg.report.statistics import load_statistics, write_statistics
 
@@ -25,7 +26,7 @@ app = typer.Typer()
 @app.command(epilog=EXAMPLES)
 def report(
     result: Annotated[Path, typer.Argument(help="Downloaded result of a job, or a model file with --site.")],
-    output: Annotated[Path, typer.Option(help="Folder for the page.")] = Path("build/report"),
+    output: Annotated[Path, typer.Option(help="Folder of reports, one for each run.")] = Path("build/report"),
     site: Annotated[
         Path | None, typer.Option(help="A site.yaml: make the page with images that never leaves this site.")
     ] = None,
@@ -34,11 +35,11 @@ def report(
     """Write the report of a run or of federated statistics; with --site overlays and GIN samples of a site."""
     statistics = load_statistics(result)
     if statistics is not None:
-        tell(f"Statistics: {write_statistics(statistics, output)}")
+        tell(f"Statistics: {write_statistics(statistics, report_folder(output, 'statistics', result.resolve().name))}")
         return
     if site is None:
         record = load_record(result)
-        html, facts = write_report(record, output)
+        html, facts = write_report(record, report_folder(output, record.job_name, record.job_id))
         console.print(summary_table(report_facts(record)))
         tell(f"Report: {html}\nFacts:  {facts}")
         return

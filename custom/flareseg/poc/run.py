@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,63 +13,90 @@ from pathlib import Path
 from typing import Any
 
 from flareseg.data.phantom.sites import write_sites
-from flareseg.errors import SettingsError
+from flareseg.errors import FlaresegError
 from flareseg.flare.session import download_result, lead_session, resume_job, wait_for_job
-from flareseg.job.folder import load_job, stage_job
+from flareseg.job.folder import stage_job
+from flareseg.poc.preflight import check_job_fits, site_files
+from flareseg.poc.provision import site_names
+from flareseg.poc.site_words import site_failures
+from flareseg.poc.watch import ended_with_us
 from flareseg.poc.workspace import PocWorkspace
 
 Show = Callable[[str, dict[str, Any] | None], None]
+Tell = Callable[[str], None]
 
 
-def ensure_data(workspace: PocWorkspace, data: Path | None, tell: Callable[[str], None]) -> Path:
-    """Give the folder of sites: the user's own, or the embedded data, made when missing."""
-    if data is not None:
-        return data
-    folder = workspace.folder / "data"
-    tell(f"Embedded data in {folder}")
-    write_sites(folder)
-    return folder
+@dataclass(frozen=True)
+class Plan:
+    """What a federation is started with.
+
+    Attributes:
+        project: the project.yml to start from.
+        data: folder with ``<site>/site.yaml``; None is the embedded data, made in the workspace.
+    """
+
+    project: Path
+    data: Path | None = None
 
 
-def start_federation(workspace: PocWorkspace, project: Path, data: Path | None, tell: Callable[[str], None]) -> None:
-    """Make the data, provision, and start server and sites; nothing is left running where that fails.
+def start_federation(workspace: PocWorkspace, plan: Plan, tell: Tell) -> None:
+    """Provision and start a federation that stays; nothing is left running where that fails.
 
     Raises:
         PocError: a federation runs in this workspace already; it goes on.
     """
-    workspace.claim()
-    sites = ensure_data(workspace, data, tell)
-    tell("Provisioning: a certificate for the server, each site and each user")
-    for message in workspace.prepare(project, sites):
-        tell(message)
-    tell(f"Starting server and sites {', '.join(workspace.participants('client'))}")
-    workspace.start()
+    with workspace.held(stays=True):
+        _start(workspace, plan, (), tell)
 
 
 @contextmanager
-def federation(
-    workspace: PocWorkspace, project: Path, data: Path | None, tell: Callable[[str], None]
-) -> Iterator[PocWorkspace]:
-    """A federation that runs inside the ``with`` block: whatever happens there, it is stopped at the end."""
-    start_federation(workspace, project, data, tell)
-    try:
-        yield workspace
-    finally:
-        tell("Stopping server and sites")
-        workspace.stop()
-
-
-def stage(workspace: PocWorkspace, job: Path, changes: Sequence[str], variant: str = "") -> Path:
-    """Copy the job into the workspace with its changed settings.
+def federation(workspace: PocWorkspace, plan: Plan, jobs: Sequence[Path], tell: Tell) -> Iterator[PocWorkspace]:
+    """A federation that runs inside the ``with`` block: whatever happens there, it is stopped at the end.
 
     Args:
-        workspace: where the copy goes.
-        job: the job.
-        changes: ``KEY=VALUE`` for task.yaml.
-        variant: keeps this copy beside those of the same job with other changes.
+        workspace: where it lives.
+        plan: what it is started with.
+        jobs: staged jobs that it is meant for; one that its sites cannot run is refused before anything starts.
+        tell: called with what happens.
     """
+    with workspace.held(), ended_with_us(workspace.poc):
+        try:
+            _start(workspace, plan, jobs, tell)
+            yield workspace
+        finally:
+            try:
+                tell("Stopping server and sites")
+            finally:
+                workspace.stop()
+
+
+def _start(workspace: PocWorkspace, plan: Plan, jobs: Sequence[Path], tell: Tell) -> None:
+    sites = plan.data
+    if sites is None:
+        sites = workspace.folder / "data"
+        tell(f"Embedded data in {sites}")
+        write_sites(sites)
+    names = site_names(sites)
+    for job in jobs:
+        check_job_fits(job, site_files(sites, names))
+    tell("Provisioning: a certificate for the server, each site and each user")
+    workspace.prepare(plan.project, sites, names, tell)
+    tell(f"Starting server and sites {', '.join(names)}")
+    workspace.start()
+
+
+def stage(workspace: PocWorkspace, job: Path, changes: Sequence[str]) -> Path:
+    """Copy the job into a new folder of the workspace, with its changed settings."""
     workspace.claim()
-    return stage_job(job, workspace.folder / "jobs" / variant / job.resolve().name, changes)
+    jobs = workspace.folder / "jobs"
+    jobs.mkdir(exist_ok=True)
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", job.resolve().name)  # what NVFlare takes as a folder's name
+    place = Path(tempfile.mkdtemp(prefix=f"{time.strftime('%Y%m%d-%H%M%S')}-", dir=jobs))
+    try:
+        return stage_job(job, place / name, changes)
+    except BaseException:
+        shutil.rmtree(place)
+        raise
 
 
 def submit(workspace: PocWorkspace, staged: Path) -> str:
@@ -75,15 +106,10 @@ def submit(workspace: PocWorkspace, staged: Path) -> str:
         The job's id.
 
     Raises:
-        SettingsError: the job is wrong, or needs more sites than there are.
+        SettingsError: no federation runs, or its sites cannot run the job.
     """
-    meta, _ = load_job(staged)
-    sites = workspace.participants("client")
-    if meta["min_clients"] > len(sites):
-        raise SettingsError(
-            f"{staged / 'meta.json'}: min_clients is {meta['min_clients']}, there are {len(sites)} sites.",
-            "Lower min_clients or add sites.",
-        )
+    workspace.require_running()
+    check_job_fits(staged, site_files(workspace.kits, workspace.participants("client"), "local"))
     user, kit = workspace.lead_kit
     with lead_session(user, kit) as session:
         return str(session.submit_job(str(staged)))
@@ -98,6 +124,7 @@ def resume(workspace: PocWorkspace, job_id: str) -> str:
     Raises:
         FlaresegError: the job cannot be resumed.
     """
+    workspace.require_running()
     user, kit = workspace.lead_kit
     with lead_session(user, kit) as session:
         return resume_job(session, job_id)
@@ -125,23 +152,23 @@ def watch_and_download(workspace: PocWorkspace, job_id: str, show: Show) -> Outc
     user, kit = workspace.lead_kit
     with lead_session(user, kit) as session:
         status = wait_for_job(session, job_id, show)
-        result = download_result(session, job_id, status, workspace.folder / "result")
+        try:
+            result = download_result(session, job_id, status, workspace.folder / "result")
+        except FlaresegError as error:
+            said = site_failures(workspace.kits, workspace.participants("client"), job_id)
+            if not said:
+                raise
+            words = " ".join(f"{site} says: {message}" for site, message in said.items())
+            raise FlaresegError(f"Job {job_id} ended as {status}.", words, code=error.code) from None
         return Outcome(status, result)
 
 
 def run_job(
-    workspace: PocWorkspace,
-    job: Path,
-    *,
-    project: Path,
-    data: Path | None,
-    changes: Sequence[str],
-    tell: Callable[[str], None],
-    show: Show,
+    workspace: PocWorkspace, job: Path, changes: Sequence[str], plan: Plan, *, tell: Tell, show: Show
 ) -> Outcome:
     """Run one job from nothing to its result; whatever happens, nothing started here is left running."""
-    staged = stage(workspace, job, changes)  # a wrong job or change is told before anything starts
-    with federation(workspace, project, data, tell):
+    staged = stage(workspace, job, changes)
+    with federation(workspace, plan, [staged], tell):
         job_id = submit(workspace, staged)
         tell(f"Job {job_id} submitted by {workspace.lead_kit[0]}")
         return watch_and_download(workspace, job_id, show)

@@ -1,27 +1,31 @@
-"""Preparing, starting and stopping a POC workspace with NVFlare's own commands."""
+"""One POC workspace: provisioned with NVFlare's own command, started, stopped, and used by one command at a time."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
 import time
-from importlib.util import find_spec
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from flareseg.config.seams import allowed_extensions
 from flareseg.config.settings import read_yaml
 from flareseg.config.yaml_core import dump_yaml
 from flareseg.errors import ErrorCode, FlaresegError, SettingsError
 from flareseg.flare.session import lead_session
+from flareseg.poc.kits import kit_environment, last_words, start_kit
+from flareseg.poc.preflight import check_place
+from flareseg.poc.provision import adapt_project
 from flareseg.processes import choose_ports, end_processes, port_answers, processes_of, uninterrupted
 
-_BUILDER = "flareseg.flare.provision.builder.SitePolicyBuilder"
-_KEYS = "nvflare.lighter.impl.he.HEBuilder"  # for jobs that encrypt, where the extra is installed
 _START_SECONDS = 300.0
+_LOOK_SECONDS = 0.2
 _MARK = ".flareseg-workspace"
+_STAYS = "stays"
 
 
 class PocError(FlaresegError):
@@ -43,6 +47,7 @@ class PocWorkspace:
         self.poc = self.folder / "poc"
         self.home = self.folder / "home"
         self.log = self.folder / "nvflare.log"
+        self._started: dict[str, subprocess.Popen[bytes]] = {}
 
     @property
     def project(self) -> dict[str, Any]:
@@ -79,8 +84,9 @@ class PocWorkspace:
         """Make the folder ours: what lies in it may be replaced.
 
         Raises:
-            SettingsError: the folder holds something that is not ours.
+            SettingsError: the folder holds something that is not ours, or NVFlare cannot work in it.
         """
+        check_place(self.folder)
         mark = self.folder / _MARK
         if self.folder.exists() and not mark.exists() and any(self.folder.iterdir()):
             raise SettingsError(
@@ -89,64 +95,82 @@ class PocWorkspace:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         mark.touch()
 
-    def prepare(self, project: Path, sites: Path) -> list[str]:
-        """Provision the federation: one client for each folder of ``sites`` that holds a site.yaml.
+    @contextmanager
+    def held(self, *, stays: bool = False) -> Iterator[None]:
+        """Keep other commands that start a federation out of the workspace.
+
+        Args:
+            stays: the federation is meant to outlive the command; one that is not, and is found later, is left over.
+
+        Raises:
+            PocError: another command is at work here, or a federation runs that is meant to.
+        """
+        self.claim()
+        with (self.folder / _MARK).open("r+") as mark:
+            try:
+                fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise PocError(
+                    f"{self.folder}: another flareseg command is at work here (pid {mark.read().split()[0]}).",
+                    "Wait for it, end it with Ctrl-C, or choose another folder with --workspace.",
+                ) from None
+            if processes_of(self.poc) and _STAYS in mark.read():
+                raise PocError(f"{self.folder}: a federation runs here already.", "Stop it with flareseg poc stop.")
+            mark.seek(0)
+            mark.truncate()
+            mark.write(f"{os.getpid()} {_STAYS if stays else ''}\n")
+            mark.flush()
+            yield
+
+    def require_running(self) -> None:
+        """Check that a federation runs here.
+
+        Raises:
+            SettingsError: none does.
+        """
+        if not processes_of(self.poc):
+            raise SettingsError(
+                f"{self.folder}: no federation runs here.",
+                "Start one with flareseg poc start, or name its --workspace.",
+            )
+
+    def prepare(self, project: Path, sites: Path, names: list[str], tell: Callable[[str], None]) -> None:
+        """Provision the federation.
 
         Args:
             project: the project.yml to start from; its clients give each site's organisation.
             sites: folder with ``<site>/site.yaml``.
-
-        Returns:
-            What to tell the user (changed ports).
+            names: the sites.
+            tell: for what the user should know: other ports, processes that a killed command left.
 
         Raises:
             SettingsError: the project or the sites cannot be used.
-            PocError: a federation runs here already, or NVFlare refused.
+            PocError: NVFlare refused.
         """
-        self.claim()
-        if processes_of(self.poc):
-            raise PocError(f"{self.folder}: a federation runs here already.", "Stop it with flareseg poc stop.")
-        names = sorted(path.parent.name for path in sites.glob("*/site.yaml"))
-        if not names:
-            raise SettingsError(f"{sites}: no <site>/site.yaml.", "Make one folder for each site, or omit --data.")
         content = read_yaml(project)
+        left = end_processes(self.poc, patience=0)
+        if left:
+            tell(f"Ended {len(left)} processes that a killed command had left here")
         ports, messages = choose_ports()
-        self._adapt(content, project, names, ports, sites.resolve())
+        adapt_project(content, project, names, ports, sites.resolve())
+        for message in messages:
+            tell(message)
         shutil.rmtree(self.poc, ignore_errors=True)
         self.home.mkdir(parents=True, exist_ok=True)
         adapted = self.folder / "project.yml"
         adapted.write_text(dump_yaml(content))
-        self._nvflare("prepare", "-i", str(adapted), "--force")
-        return messages
-
-    @staticmethod
-    def _adapt(content: dict[str, Any], path: Path, names: list[str], ports: tuple[int, int], sites: Path) -> None:
-        people = content.get("participants") or []
-        known = {item["name"]: item for item in people if item.get("type") == "client"}
-        servers = [item for item in people if item.get("type") == "server"]
-        if len(servers) != 1:
-            raise SettingsError(f"{path}: expected one server, found {len(servers)}.", "Correct participants.")
-        if not any(item.get("role") == "lead" for item in people):
-            raise SettingsError(f"{path}: no admin with role lead.", "Add one to participants.")
-        servers[0].update(fed_learn_port=ports[0], admin_port=ports[1])
-        clients = [known.get(name, {"name": name, "type": "client", "org": "local"}) for name in names]
-        content["participants"] = [item for item in people if item.get("type") != "client"] + clients
-        builders = [item for item in content.get("builders") or [] if item.get("path") == _BUILDER]
-        if not builders:
-            raise SettingsError(f"{path}: no builder {_BUILDER}.", "Copy the builders of poc/project.yml.")
-        if find_spec("tenseal") and not any(item.get("path") == _KEYS for item in content["builders"]):
-            content["builders"].insert(content["builders"].index(builders[0]), {"path": _KEYS, "args": {}})
-        builders[0]["args"] = {**builders[0].get("args", {}), "sites": str(sites)}
-        builders[0]["args"]["extensions"] = sorted(allowed_extensions())
+        self._nvflare_prepare(adapted)
 
     def start(self) -> None:
         """Start server and sites and wait until every site is registered.
 
         Raises:
-            PocError: NVFlare could not start them; nothing of this workspace is left running.
+            PocError: one of them ended or did not come; nothing of this workspace is left running.
         """
+        environment = kit_environment(self.poc, self.home)
         try:
-            self._nvflare("start", "--no-wait")
+            names = [*self.participants("server"), *self.participants("client")]
+            self._started = {name: start_kit(self.kits / name, environment) for name in names}
             self._wait_for_sites()
         except BaseException:  # an interruption too
             with uninterrupted():
@@ -163,14 +187,18 @@ class PocWorkspace:
         user, kit = self.lead_kit
         reason, deadline = "", time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
-            time.sleep(0.5)
+            time.sleep(_LOOK_SECONDS)
+            self._check_alive()
             if not any(port_answers(server[key]) for key in ("fed_learn_port", "admin_port")):
                 continue
             try:
                 with lead_session(user, kit) as session:
                     while not wanted <= seen and time.monotonic() < deadline:
+                        self._check_alive()
                         seen = {client.name for client in session.get_connected_client_list()}
-                        time.sleep(0.2)
+                        time.sleep(_LOOK_SECONDS)
+            except PocError:
+                raise
             except Exception as error:  # whatever NVFlare makes of a server that is still starting
                 reason = f"; the last answer was {type(error).__name__}: {error}"
                 continue
@@ -181,41 +209,39 @@ class PocWorkspace:
             f"See log.txt of each participant below {self.kits}.",
         )
 
+    def _check_alive(self) -> None:
+        for name, process in self._started.items():
+            if process.poll() is not None:
+                raise PocError(
+                    f"{name}: its process ended with code {process.returncode} ({last_words(self.kits / name)}).",
+                    f"See {self.kits / name}/log.txt.",
+                )
+
     def stop(self) -> list[int]:
-        """Stop server and sites, and wait until no process of this workspace is left.
+        """End server and sites, and wait until no process of this workspace is left.
+
+        What a job has reported by then is on the disk. The processes of a job that still runs end with their parents.
 
         Returns:
-            Ids of processes that did not end by themselves.
+            Ids of the processes that were ended.
         """
         with uninterrupted():
-            if processes_of(self.poc):
-                try:
-                    self._nvflare("stop")
-                except PocError:
-                    return end_processes(self.poc, patience=0)
-            return end_processes(self.poc)
+            return end_processes(self.poc, patience=0)
 
-    def _nvflare(self, *arguments: str) -> None:
-        environment = {k: v for k, v in os.environ.items() if k != "NVFLARE_HOME"} | {
-            "HOME": str(self.home),
-            "NVFLARE_POC_WORKSPACE": str(self.poc),
-            "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
-            "PYTHONWARNINGS": "ignore",
-            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
-        }
-        command = [sys.executable, "-m", "nvflare.cli", "poc", *arguments]
+    def _nvflare_prepare(self, project: Path) -> None:
+        command = [sys.executable, "-m", "nvflare.cli", "poc", "prepare", "-i", str(project), "--force"]
         with self.log.open("a") as log:
-            log.write(f"$ nvflare poc {' '.join(arguments)}\n")
+            log.write("$ nvflare poc prepare\n")
             log.flush()
             done = subprocess.run(
                 command,
-                env=environment,
+                env=kit_environment(self.poc, self.home),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 check=False,
-                start_new_session=True,  # Ctrl-C reaches us alone: we stop the federation in order
+                start_new_session=True,
             )
         if done.returncode:
             tail = " ".join(self.log.read_text(errors="replace").strip().splitlines()[-2:])
-            raise PocError(f"nvflare poc {arguments[0]} ended with code {done.returncode}: {tail}", f"See {self.log}.")
+            raise PocError(f"nvflare poc prepare ended with code {done.returncode}: {tail}", f"See {self.log}.")

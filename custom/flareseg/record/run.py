@@ -22,7 +22,11 @@ class ModelNote(BaseModel):
 
 
 class RoundRecord(BaseModel):
-    """One round. ``absent`` were expected and neither accepted, refused, failed nor late."""
+    """One round.
+
+    ``absent`` were expected and neither accepted, refused, failed nor late; ``cut_off`` were at work when the job ended
+    in the middle of the round.
+    """
 
     round: int
     expected: list[str]
@@ -31,6 +35,7 @@ class RoundRecord(BaseModel):
     failed: dict[str, SiteError] = {}
     late: list[str] = []
     absent: list[str] = []
+    cut_off: list[str] = []
     sites: dict[str, RoundReport] = {}
     steps: dict[str, int] = {}
     bytes_sent: int = 0
@@ -45,7 +50,14 @@ class RoundRecord(BaseModel):
 
     def note_absent(self) -> None:
         """Call absent who was expected and not heard of."""
-        self.absent = sorted(set(self.expected) - {*self.accepted, *self.refused, *self.failed, *self.late})
+        self.absent = sorted(self._unheard() - set(self.cut_off))
+
+    def note_cut_off(self, connected: set[str]) -> None:
+        """Say who was still at work when the job ended in the middle of this round."""
+        self.cut_off = sorted({*self.cut_off, *(self._unheard() & connected)})
+
+    def _unheard(self) -> set[str]:
+        return set(self.expected) - {*self.accepted, *self.refused, *self.failed, *self.late}
 
     def note_late(self, site: str) -> None:
         """Call late an expected site that was not accepted, however often it is said."""
@@ -66,6 +78,7 @@ class RoundRecord(BaseModel):
         reasons = {site: f"refused: {why}" for site, why in self.refused.items()}
         reasons |= {site: f"failed: {error.code}" for site, error in self.failed.items()}
         reasons |= dict.fromkeys(self.late, "late") | dict.fromkeys(self.absent, "absent")
+        reasons |= dict.fromkeys(self.cut_off, "still at work")
         return "; ".join(f"{site} {reasons[site]}" for site in sorted(reasons))
 
 
@@ -108,16 +121,21 @@ class RunRecord(BaseModel):
         """Id of the first job of the run: the same before and after a resume."""
         return [*self.resumed_from, self.job_id][0]
 
-    def fail(self, reason: str) -> None:
-        """Note why the run stops; the first reason counts."""
+    def fail(self, reason: str, connected: set[str]) -> None:
+        """Note why the run stops, and which sites were connected then; the first reason counts."""
         if not self.reason:
-            missing = self.rounds[-1].missing() if self.rounds and not self.rounds[-1].seconds else ""
+            missing = ""
+            if self.rounds and not self.rounds[-1].seconds:
+                self.rounds[-1].note_cut_off(connected)
+                missing = self.rounds[-1].missing()
             self.reason = f"{reason} (missing: {missing})" if missing else reason
 
-    def finish(self, now: float) -> None:
-        """End the run: say how complete it is."""
+    def finish(self, now: float, connected: set[str]) -> None:
+        """End the run at a time, with some sites connected: say how complete it is."""
         self.finished = now
         if self.rounds and not self.rounds[-1].seconds:
+            if not self.reason:
+                self.rounds[-1].note_cut_off(connected)
             self.rounds[-1].note_absent()
         done = sum(1 for item in self.rounds if item.seconds)
         everyone = set(self.evaluation.expected)

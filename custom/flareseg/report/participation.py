@@ -49,15 +49,15 @@ def all_sites(rounds: Iterable[RoundRecord]) -> list[str]:
     """Every site that was expected or heard of in any round, sorted."""
     names: set[str] = set()
     for item in rounds:
-        names.update(item.expected, item.accepted, item.refused, item.failed, item.late, item.absent)
+        names.update(item.expected, item.accepted, item.refused, item.failed, item.late, item.absent, item.cut_off)
     return sorted(names)
 
 
 def participation_of(item: RoundRecord, site: str) -> Participation:
     """What a site was in one round.
 
-    A site the server had no connection to when the round began is ``disconnected``; ``open`` is a site still awaited
-    in a round that never closed.
+    A site the server had no connection to when the round began is ``disconnected``; ``open`` is a site still at work in
+    a round that never closed.
     """
     states: dict[Participation, Iterable[str]] = {
         "accepted": item.accepted,

@@ -79,7 +79,7 @@ def ended(complete: RunRecord, tmp_path: Path) -> Ended:
 def test_pages_are_linked(ended: Ended, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert ended({}, False) == 0
     assert "No page" not in capsys.readouterr().out
-    assert 'href="sites/mr-a/mr-a.html"' in (tmp_path / "run/report.html").read_text()
+    assert 'href="sites/mr-a/mr-a.html"' in (tmp_path / "run/report/latest/report.html").read_text()
 
 
 def test_local_parameters(ended: Ended, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,7 +88,7 @@ def test_local_parameters(ended: Ended, tmp_path: Path, capsys: pytest.CaptureFi
     for site in ("ct-a", "ct-b", "mr-a"):
         assert f"No page of {site}'s images: " in told
     assert "has parameters that stay at each site" in told
-    assert (tmp_path / "run/report.html").is_file()
+    assert (tmp_path / "run/report/latest/report.html").is_file()
 
 
 def test_ciphertexts_are_shown_where_the_site_kept_what_it_decrypted(
@@ -99,7 +99,7 @@ def test_ciphertexts_are_shown_where_the_site_kept_what_it_decrypted(
     assert "No page of ct-a's images: " in told
     assert "holds ciphertexts, which only sites can read" in told
     assert "mr-a's images" not in told
-    assert 'href="sites/mr-a/mr-a.html"' in (tmp_path / "run/report.html").read_text()
+    assert 'href="sites/mr-a/mr-a.html"' in (tmp_path / "run/report/latest/report.html").read_text()
 
 
 def test_exit_code_is_the_run_s_own(subset: RunRecord, ended: Ended) -> None:

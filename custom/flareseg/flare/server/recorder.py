@@ -90,9 +90,9 @@ class RunRecorder(FLComponent):
         elif event_type == AppEventType.ROUND_DONE:
             self.current.close(time.perf_counter() - self._round_started)
         elif event_type == EventType.FATAL_SYSTEM_ERROR:
-            self._record.fail(str(fl_ctx.get_prop(FLContextKey.EVENT_DATA, "")))
+            self._record.fail(str(fl_ctx.get_prop(FLContextKey.EVENT_DATA, "")), _connected(fl_ctx))
         elif event_type == EventType.ABOUT_TO_END_RUN:
-            self._record.finish(time.time())
+            self._record.finish(time.time(), _connected(fl_ctx))
             self.save(fl_ctx)
             self.log_info(fl_ctx, f"run ended: {self._record.status} {self._record.reason}".rstrip())
         elif event_type == InfoCollector.EVENT_TYPE_GET_STATS:
@@ -216,7 +216,7 @@ class RunRecorder(FLComponent):
         self._model_bytes = payload_bytes(weights)
         # NVFlare forgets a site that is gone: who was expected once is expected to the end.
         self._sites |= named_sites(fl_ctx.get_prop(FLContextKey.JOB_META).get(JobMetaKey.DEPLOY_MAP) or {})
-        self._sites |= {client.name for client in fl_ctx.get_engine().get_clients()}
+        self._sites |= _connected(fl_ctx)
         number = fl_ctx.get_prop(AppConstants.CURRENT_ROUND)
         self.record.rounds.append(RoundRecord(round=number, expected=sorted(self._sites)))
 
@@ -256,3 +256,8 @@ class RunRecorder(FLComponent):
         """Why the sites of the current round that were not accepted are missing; empty where all were."""
         with self._lock:
             return self.current.missing()
+
+
+def _connected(fl_ctx: FLContext) -> set[str]:
+    """The sites that NVFlare has not given up."""
+    return {client.name for client in fl_ctx.get_engine().get_clients()}

@@ -13,6 +13,7 @@ import torch
 from flareseg.config.site import Site
 from flareseg.flare.site_check.kit import Kit
 from flareseg.flare.site_check.report import Check, green, red, yellow
+from flareseg.processes import scripts_take
 
 GIB = 2**30
 DISK_RED, DISK_YELLOW = 1 * GIB, 10 * GIB
@@ -53,6 +54,12 @@ def check_machine(kit: Kit, site: Site | None) -> list[Check]:
 
 def _writable(folders: Sequence[Path]) -> Check:
     for folder in folders:
+        if not scripts_take(folder):
+            return red(
+                "folders",
+                f"{folder}: NVFlare's scripts break at blanks and quotes in a path",
+                "Move the folder to a path without them.",
+            )
         try:
             with tempfile.TemporaryFile(dir=_existing(folder)):
                 pass
