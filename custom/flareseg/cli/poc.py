@@ -55,13 +55,17 @@ def _finish(workspace: PocWorkspace, outcome: Outcome) -> None:
         end("complete", outcome.status)
     record = load_record(result)
     folder = report_folder(workspace.folder / REPORTS, record.job_name, record.job_id)
-    links = write_owner_pages(record, result, workspace.kits, folder / "sites", tell)
-    html, facts_file = write_report(record, folder, links=links)
+    html, facts_file = write_report(record, folder)  # at once; the pages with images take longer
     facts = report_facts(record)
     console.print(summary_table(facts))
-    for site, words in site_failures(workspace.kits, workspace.participants("client"), record.job_id).items():
+    failed = sorted({*record.evaluation.failed, *(site for item in record.rounds for site in item.failed)})
+    for site, words in site_failures(workspace.kits, failed, record.job_id).items():
         tell(f"{site} says: {words}")
     tell(f"Report: {html}\nFacts:  {facts_file}\nResult: {result}")
+    links = write_owner_pages(record, result, workspace.kits, folder / "sites", tell)
+    if links:
+        write_report(record, folder, links=links)
+        tell(f"Images: {', '.join(str(folder / page) for _, page in links)}")
     end(facts.status, outcome.status)
 
 
