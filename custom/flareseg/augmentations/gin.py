@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from flareseg.config.choices import Augment, Augmentation
-from flareseg.config.settings import Fraction
+from flareseg.config.settings import Fraction, FractionRange
 
 
 class GIN(Augmentation):
@@ -21,7 +21,7 @@ class GIN(Augmentation):
     """Draw kernels for each sample (Ouyang et al.), once for a batch (FedGIN's code) or for each volume (2.5D)."""
     clean_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of each batch, rounded down, that stays as it is; not with kernels: per_volume."""
-    mixing: tuple[Fraction, Fraction] = (0.0, 1.0)
+    mixing: FractionRange = (0.0, 1.0)
     """Range of the share of the changed image in the result."""
     kernel_sizes: Annotated[tuple[Literal[1, 3, 5], ...], Field(min_length=1)] = (1, 3)
     """Sizes drawn from for each layer."""
@@ -32,8 +32,6 @@ class GIN(Augmentation):
 
     @model_validator(mode="after")
     def _together(self) -> GIN:
-        if self.mixing[0] > self.mixing[1]:
-            raise ValueError(f"mixing should rise, got {self.mixing[0]} and {self.mixing[1]}")
         if self.clean_share and self.kernels == "per_volume":
             raise ValueError("clean_share cannot be kept with kernels: per_volume (a volume's slices stay together)")
         return self

@@ -122,6 +122,9 @@ Augment = Callable[["Tensor", "Tensor", np.ndarray], "tuple[Tensor, Tensor]"]
 class Augmentation(Choice, ABC):
     """A random change of training batches."""
 
+    channels: ClassVar[int | None] = None
+    """Channels that images should have; None for any number."""
+
     @property
     def mixes_samples(self) -> bool:
         """Whether what happens to a sample depends on the others of its batch."""
@@ -168,7 +171,25 @@ OPTIMIZERS = Seam(
     },
     default="adamw",
 )
-AUGMENTATIONS = Seam("augmentation", {"gin": "flareseg.augmentations.gin:GIN"}, group="flareseg.augmentations")
+AUGMENTATIONS = Seam(
+    "augmentation",
+    {
+        "gin": "flareseg.augmentations.gin:GIN",
+        "src": "flareseg.augmentations.src:SRC",
+        "frequency": "flareseg.augmentations.frequency:Frequency",
+        "flip": "flareseg.augmentations.spatial:Flip",
+        "rotation": "flareseg.augmentations.spatial:Rotation",
+        "scaling": "flareseg.augmentations.spatial:Scaling",
+        "elastic": "flareseg.augmentations.spatial:Elastic",
+        "gamma": "flareseg.augmentations.intensity:Gamma",
+        "contrast": "flareseg.augmentations.intensity:Contrast",
+        "noise": "flareseg.augmentations.intensity:Noise",
+        "blur": "flareseg.augmentations.intensity:Blur",
+        "low_resolution": "flareseg.augmentations.intensity:LowResolution",
+        "colour_jitter": "flareseg.augmentations.colour_jitter:ColourJitter",
+    },
+    group="flareseg.augmentations",
+)
 
 NetworkChoice = Annotated[SerializeAsAny[Network], BeforeValidator(NETWORKS.read)]
 LossChoice = Annotated[SerializeAsAny[Loss], BeforeValidator(LOSSES.read)]

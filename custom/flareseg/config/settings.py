@@ -8,13 +8,30 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from flareseg.config.yaml_core import load_yaml
 from flareseg.errors import SettingsError, plain, shown
 
 Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+NonNegative = Annotated[float, Field(ge=0)]
+
+
+def rising(ends: tuple[float, float]) -> tuple[float, float]:
+    """Check the ends of a range.
+
+    Raises:
+        ValueError: the first is above the second.
+    """
+    if ends[0] > ends[1]:
+        raise ValueError(f"should rise, got {ends[0]:g} and {ends[1]:g}")
+    return ends
+
+
+Range = Annotated[tuple[NonNegative, NonNegative], AfterValidator(rising)]
+PositiveRange = Annotated[tuple[Positive, Positive], AfterValidator(rising)]
+FractionRange = Annotated[tuple[Fraction, Fraction], AfterValidator(rising)]
 
 _MOST_PROBLEMS = 5
 _MOST_LEVELS = 64

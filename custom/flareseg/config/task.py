@@ -175,6 +175,9 @@ class Task(Settings):
             raise ValueError(f"{bound} does not fit a patch of {len(self.patch)} dimensions")
         self._check_pixels()
         self.network.check_patch(self.patch)
+        for item in self.augmentation:
+            if item.channels not in (None, self.in_channels):
+                raise ValueError(f"the augmentation {item.name} is for images of {item.channels} channels (RGB)")
         if missing := self.loss.needs - self.network.outputs:
             raise ValueError(
                 f"the loss {self.loss.name} needs {', '.join(sorted(missing))}, which the network {self.network.name} "

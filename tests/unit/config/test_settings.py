@@ -38,7 +38,10 @@ def test_tasks_of_the_jobs_are_valid(path: Path) -> None:
         ({"modalities": {"CT": {"window": [1, 0]}}}, ["modalities.CT", "less than the second"]),
         ({"modalities": {"CT": {}}}, ["either window or percentiles"]),
         ({"fedgs": {"targets": {"tumour": {}}}}, ["tumour"]),
-        ({"augmentation": [{"name": "gin", "mixing": [0.9, 0.1]}]}, ["augmentation.0", "mixing should rise"]),
+        (
+            {"augmentation": [{"name": "gin", "mixing": [0.9, 0.1]}]},
+            ["augmentation.0.mixing: should rise, got 0.9 and 0.1"],
+        ),
         (
             {"augmentation": [{"name": "gin", "clean_share": 0.25, "kernels": "per_volume"}]},
             ["augmentation.0", "clean_share cannot be kept"],

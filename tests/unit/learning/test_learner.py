@@ -14,7 +14,7 @@ from flareseg.config.task import Task
 from flareseg.data.site_data import SiteData
 from flareseg.errors import ErrorCode, FlaresegError
 from flareseg.learning.gradient_scale import GradientScale
-from flareseg.learning.learner import Learner, Stopped
+from flareseg.learning.learner import Learner, Stopped, TrainingResult
 from flareseg.learning.losses.annotated import AnnotatedLoss, AnnotatedLossOfVolume
 from flareseg.learning.losses.dice import Dice, DiceCE
 from flareseg.learning.predict import predict_logits
@@ -124,6 +124,24 @@ def test_gin_of_the_task_reaches_the_batches(
             for volume in set(volumes):
                 own = torch.from_numpy(volumes == volume)
                 assert len(mix[own].unique()) == len(clean[own].unique()) == 1
+
+
+def test_each_augmentation_has_a_stream_of_its_own(task_content: dict[str, Any], site_file: Path) -> None:
+    """What stands beside GIN does not change its draws, a second GIN has others, FedGS sees moved labels."""
+    gin = {"name": "gin"}
+
+    def trained(*augmentation: dict[str, Any]) -> TrainingResult:
+        task = Task.model_validate(task_content | {"augmentation": augmentation})
+        return learner(task, site_file).train(initial_state(task), 0)
+
+    alone = trained(gin)
+    assert same(
+        alone.update, trained({"name": "flip", "probability": 0.0}, gin, {"name": "noise", "probability": 0.0}).update
+    )
+    assert not same(alone.update, trained(gin, gin).update)
+    assert not same(trained().update, alone.update)
+    away = {"name": "scaling", "probability": 1.0, "factors": [8, 8]}
+    assert alone.mean_scale > trained(away).mean_scale
 
 
 def test_training_stops_within_one_batch(task: Task, site_file: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from flareseg.config.choices import AUGMENTATIONS
 from flareseg.config.task import Task
 from flareseg.errors import ErrorCode, FlaresegError, SettingsError
 from flareseg.flare.provision.policy import PRIVACY
@@ -67,6 +68,7 @@ def test_a_slip_is_refused(name: str, properties: dict[str, Any], message: str) 
             {"network": {"name": "sd_utnet", "image_size": [32, 32]}, "patch": [32, 32]},
             "network: sd_utnet .* counters",
         ),
+        ("dp", {"augmentation": ["flip", "frequency"]}, "augmentation: frequency .* who else is in the batch"),
         ("statistics", {}, "training"),
         ("encrypted", {"aggregation": {"server_momentum": 0.5}}, "server_momentum"),
         ("encrypted", {"fedgs": {"targets": {"lesion": {"threshold": 10}}, "normalize": "mean"}}, "normalize"),
@@ -95,6 +97,15 @@ def test_what_fits_every_scope(task_content: dict[str, Any], network: str, loss:
     read_scope(scope, PROPERTIES[scope]).check(Task.model_validate(task_content | change))
 
 
+@pytest.mark.parametrize("scope", ["open", "clipped", "dp", "encrypted"])
+def test_augmentations_of_single_samples_fit_every_scope(task_content: dict[str, Any], scope: str) -> None:
+    names = [name for name in AUGMENTATIONS.own if name not in ("frequency", "colour_jitter")]
+    assert len(names) == len(AUGMENTATIONS.own) - 2
+    read_scope(scope, PROPERTIES[scope]).check(
+        Task.model_validate(task_content | {"augmentation": names, "fedgs": None})
+    )
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -103,6 +114,7 @@ def test_what_fits_every_scope(task_content: dict[str, Any], network: str, loss:
         {"network": {"name": "sd_utnet", "image_size": [32, 32]}, "loss": "sd_utnet"},
         {"loss": "cc_dice_ce"},
         {"loss": "blob"},
+        {"augmentation": ["frequency"]},
     ],
 )
 @pytest.mark.parametrize("scope", ["open", "clipped"])
