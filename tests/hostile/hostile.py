@@ -39,8 +39,10 @@ class Hostile(FLComponent):
 def execute(self: SegmentationExecutor, task: str, shareable: Shareable, fl_ctx: FLContext, signal: Any) -> Shareable:
     result = _honest(self, task, shareable, fl_ctx, signal)
     plan = Path(fl_ctx.get_engine().get_workspace().get_site_config_dir()) / "attacks.json"
-    if task != "train" or not plan.is_file():
+    if not plan.is_file():
         return result
+    if task == "validate":
+        return _praise(result)
     attack = json.loads(plan.read_text())[shareable.get_header(AppConstants.CURRENT_ROUND)]
     if attack in ON_DATA:
         data = from_shareable(result).data
@@ -66,6 +68,18 @@ def _objects(data: Data, name: str) -> None:
     data[name] = [{"an": "object"}]
 
 
+def _variance(data: Data, name: str) -> None:
+    for key in data:
+        if key.endswith("running_var"):
+            data[key] = np.full_like(data[key], -1000.0)
+
+
+def _flipped(data: Data, name: str) -> None:
+    for key, array in data.items():
+        if not key.endswith(("running_var", "running_mean", "num_batches_tracked")):
+            array *= -5
+
+
 ON_DATA: dict[str, Callable[[Data, str], Any]] = {
     "nan": _set(np.nan),
     "shape": lambda data, name: data.update({name: data[name][None]}),
@@ -74,6 +88,8 @@ ON_DATA: dict[str, Callable[[Data, str], Any]] = {
     "dtype": lambda data, name: data.update({name: data[name].astype(np.int64)}),
     "objects": _objects,
     "thousandfold": _thousandfold,
+    "variance": _variance,
+    "flipped": _flipped,
 }
 
 
@@ -95,6 +111,29 @@ def _meta(executor: SegmentationExecutor, result: Shareable, fl_ctx: FLContext) 
 def _report(executor: SegmentationExecutor, result: Shareable, fl_ctx: FLContext) -> Shareable:
     result.set_header(Header.REPORT, {**result.get_header(Header.REPORT), "patient": "Doe^Jane"})
     return result
+
+
+def _in_report(*keys: str, value: Any) -> Callable[[SegmentationExecutor, Shareable, FLContext], Shareable]:
+    """Put a value at a place of the report."""
+
+    def change(executor: SegmentationExecutor, result: Shareable, fl_ctx: FLContext) -> Shareable:
+        report = json.loads(json.dumps(result.get_header(Header.REPORT)))
+        place = report
+        for key in keys[:-1]:
+            place = place[key]
+        place[keys[-1]] = value
+        result.set_header(Header.REPORT, report)
+        return result
+
+    return change
+
+
+def _praise(result: Shareable) -> Shareable:
+    """State a mean Dice that does not follow from the labels' values."""
+    dxo = from_shareable(result)
+    dxo.data["mean"] = 1.0
+    dxo.data["dice"] = {label: {"mean": 0.0, "volumes": 1} for label in dxo.data["dice"]}
+    return dxo.update_shareable(result)
 
 
 def _as_another(executor: SegmentationExecutor, result: Shareable, fl_ctx: FLContext) -> Shareable:
@@ -137,6 +176,9 @@ ON_RESULT: dict[str, Callable[[SegmentationExecutor, Shareable, FLContext], Shar
     "steps true": _steps(True),
     "meta": _meta,
     "report": _report,
+    "seconds as text": _in_report("seconds", value="9" * 400),
+    "loss of 400 digits": _in_report("loss", value=10**400),
+    "epsilon alone": _in_report("privacy", "epsilon", value=1.0),
     "another's name": _as_another,
     "server's events": _server_events,
     "server's commands": _command,

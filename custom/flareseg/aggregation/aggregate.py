@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Protocol
 
 import numpy as np
-
-from flareseg.aggregation.exact_sum import ExactSum
 
 
 def mean_scale(scales: Iterable[tuple[int, float]]) -> float:
@@ -20,6 +19,20 @@ def mean_scale(scales: Iterable[tuple[int, float]]) -> float:
     """
     known = list(scales)
     return math.fsum(steps * scale for steps, scale in known) / sum(steps for steps, _ in known)
+
+
+class Accumulator(Protocol):
+    """What takes the changes of a round and gives one for each variable: ExactSum, TrimmedMean."""
+
+    def add(
+        self, values: Mapping[str, np.ndarray], weight: int, check: Callable[[float], None] = ..., scale: float = ...
+    ) -> float:
+        """Take one contribution, all of it, or raise ValueError and leave no trace; gives its norm."""
+        ...
+
+    def drain(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Give the joined change of each variable in turn, float64, and let go of it."""
+        ...
 
 
 class ServerMomentum:
@@ -67,7 +80,7 @@ class ServerMomentum:
 
 def aggregate(
     global_state: Mapping[str, np.ndarray],
-    changes: ExactSum,
+    changes: Accumulator,
     parameters: Collection[str],
     momentum: ServerMomentum,
     scale: float = 1.0,

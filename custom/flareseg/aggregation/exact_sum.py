@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from flareseg.aggregation.arrays import fitting
+
 QUANTUM_BITS = 30
 """A floating-point value is summed in steps of 2^-30."""
 LIMIT_BITS = 33
@@ -131,7 +133,7 @@ class ExactSum:
         if not 0 < scale <= 1:
             raise ValueError(f"scale should be above 0 and at most 1, got {scale}.")
         weight = int(weight)
-        arrays = self._fitting(values)
+        arrays = fitting(self._variables, values)
         parts = self._parts()
         scratch = np.empty((len(parts), _BLOCK))
         squares = np.zeros(len(self._blocks))
@@ -189,25 +191,6 @@ class ExactSum:
         elements = sum(block.sums.size for block in self._blocks)
         threads = 1 if elements < _THREADED_ELEMENTS else _THREADS
         return [range(first, len(self._blocks), threads) for first in range(threads)]
-
-    def _fitting(self, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The values as flat arrays, where names, shapes and kinds are those of the template."""
-        known = self._variables.keys()
-        for names, fault in ((known - values.keys(), "missing"), (values.keys() - known, "unknown")):
-            if names:
-                raise ValueError(f"variables should be those of the template, got {fault}: {', '.join(sorted(names))}.")
-        arrays = {}
-        for name, variable in self._variables.items():
-            array = np.asarray(values[name])
-            if array.shape != variable.shape:
-                raise ValueError(f"{name} should have shape {variable.shape}, got {array.shape}.")
-            kinds = "f" if variable.dtype.kind == "f" else "iub"
-            if array.dtype.kind not in kinds:
-                raise ValueError(
-                    f"{name} should be {'floating-point' if kinds == 'f' else 'whole'}, got {array.dtype}."
-                )
-            arrays[name] = array.reshape(-1)
-        return arrays
 
     def _add_blocks(
         self,

@@ -71,12 +71,26 @@ class Aggregation(Settings):
 
     server_momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Momentum m of the server: v = m v + mean change, w = w + v."""
+    rule: Literal["mean", "median", "trimmed_mean"] = "mean"
+    """Mean weighted by steps, or a middle value of each number over the sites (which holds all updates in memory)."""
+    trim: Annotated[float, Field(gt=0, lt=0.5)] | None = None
+    """With rule: trimmed_mean, the share of the sites that is cut off at either end."""
     largest_norm: Positive = 20.0
-    """An update is refused above this many times the median norm of the round before (first round: the model's)."""
+    """An update is refused above this many times the typical norm (lower median of the round before)."""
+    clip: Positive | None = None
+    """An update above this many times the typical norm is scaled down to it; null for none."""
     wait_after_min: Annotated[int, Field(ge=0)] = 600
     """Seconds the server waits for the other sites once k contributions are there."""
     round_timeout: Annotated[int, Field(ge=0)] = 0
     """Seconds after which a round ends in any case; 0 is never."""
+
+    @model_validator(mode="after")
+    def _trim_of_its_rule(self) -> Aggregation:
+        if (self.trim is None) == (self.rule == "trimmed_mean"):
+            raise ValueError("trim belongs to rule: trimmed_mean, which needs it")
+        if self.clip is not None and self.clip > self.largest_norm:
+            raise ValueError(f"clip should be at most largest_norm, got {self.clip:g} and {self.largest_norm:g}")
+        return self
 
 
 class LesionSize(Settings):

@@ -79,10 +79,16 @@ def describe_aggregation(task: Task, min_clients: int) -> str:
     settings = task.aggregation
     limit = f"after {settings.round_timeout} s in any case" if settings.round_timeout else "with no other time limit"
     momentum = settings.server_momentum
+    rule = {
+        "mean": "weighted by their steps",
+        "median": "joined by the median of each number",
+        "trimmed_mean": f"joined by the mean of each number without the outer {settings.trim or 0:.0%} at either end",
+    }[settings.rule]
+    clip = f"; updates above {settings.clip:g} times the typical norm are scaled down" if settings.clip else ""
     return (
-        f"At least {min_clients} accepted sites in a round, weighted by their steps; then up to "
+        f"At least {min_clients} accepted sites in a round, {rule}; then up to "
         f"{settings.wait_after_min} s for the others, {limit}; "
-        f"{f'server momentum {momentum:g}' if momentum else 'no server momentum'}."
+        f"{f'server momentum {momentum:g}' if momentum else 'no server momentum'}{clip}."
     )
 
 

@@ -35,6 +35,7 @@ class Prop:
     """Properties of the server's context."""
 
     REFUSAL = "flareseg.refusal"
+    UPDATES = "flareseg.updates"
 
 
 class Happened:

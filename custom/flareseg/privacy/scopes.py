@@ -106,6 +106,10 @@ class Encrypted(Scope):
         refused = []
         if task.aggregation.server_momentum:
             refused.append("aggregation.server_momentum: the server holds no plain update (0)")
+        if task.aggregation.rule != "mean":
+            refused.append("aggregation.rule: the server holds no plain update (mean)")
+        if task.aggregation.clip is not None:
+            refused.append("aggregation.clip: the server holds no plain update (null)")
         if task.fedgs is not None and task.fedgs.normalize != "none":
             refused.append("fedgs.normalize: the server holds no plain update (none)")
         if task.network.mixes_samples:

@@ -10,15 +10,36 @@ from pydantic import BaseModel
 
 from flareseg.files import replacing
 from flareseg.record.messages import RoundReport, ScoresMessage, SiteError
+from flareseg.record.warnings import unimproved, warnings_of
 
-RunStatus = Literal["running", "complete", "subset", "failed"]
+RunStatus = Literal["running", "complete", "subset", "unimproved", "failed"]
+"""``unimproved``: all went well, and the winner is the model that training began with."""
 
 
 class ModelNote(BaseModel):
-    """A kept model: after how many rounds, and what made it worth keeping."""
+    """A kept model: after how many rounds, and what made it worth keeping.
+
+    Attributes:
+        rounds_done: 0 for the model that training began with.
+        score: mean Dice over sites.
+        sites: the Dice of each, which the next model is compared with.
+    """
 
     rounds_done: int
     score: float | None = None
+    sites: dict[str, float] = {}
+
+
+class UpdateNotes(BaseModel):
+    """What the aggregator noticed of a round's updates.
+
+    Attributes:
+        clipped: sites whose update was scaled down.
+        cosines: site to the cosine between its update and the sum of the others'.
+    """
+
+    clipped: list[str] = []
+    cosines: dict[str, float] = {}
 
 
 class RoundRecord(BaseModel):
@@ -38,6 +59,7 @@ class RoundRecord(BaseModel):
     cut_off: list[str] = []
     sites: dict[str, RoundReport] = {}
     steps: dict[str, int] = {}
+    updates: UpdateNotes = UpdateNotes()
     bytes_sent: int = 0
     bytes_received: int = 0
     seconds: float = 0.0
@@ -111,6 +133,7 @@ class RunRecord(BaseModel):
     status: RunStatus = "running"
     reason: str = ""
     ended_early: str = ""
+    warnings: list[str] = []
     modalities: dict[str, str] = {}
     rounds: list[RoundRecord] = []
     models: dict[str, ModelNote] = {}
@@ -147,6 +170,9 @@ class RunRecord(BaseModel):
             self.reason = self.reason or f"the job was stopped after {done} rounds"
         else:
             self.status = "complete" if whole and not self.ended_early else "subset"
+            if unimproved(self):
+                self.status = "unimproved"
+        self.warnings = warnings_of(self)
 
     def progress(self, now: float) -> dict[str, Any]:
         """What to show while the job runs: the state and the last two rounds."""

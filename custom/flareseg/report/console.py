@@ -9,7 +9,7 @@ from flareseg.errors import printable
 from flareseg.report.page import dice
 from flareseg.report.schema import ReportFacts
 
-_COLORS = {"complete": "green", "subset": "yellow", "failed": "red"}
+_COLORS = {"complete": "green", "subset": "yellow", "unimproved": "yellow", "failed": "red"}
 
 
 def summary_table(facts: ReportFacts) -> Table:
@@ -20,6 +20,8 @@ def summary_table(facts: ReportFacts) -> Table:
     status = Text(facts.status, style=f"bold {_COLORS[facts.status]}")
     if facts.reason:
         status.append(f": {printable(facts.reason)}", style="not bold default")
+    for warning in facts.warnings:
+        status.append(f"\n{printable(warning)}", style="not bold yellow")
     if facts.round_overhead_seconds is not None:
         status.append(f"\nFixed cost of a round: {facts.round_overhead_seconds:.2f} s", style="not bold default")
     table = Table(

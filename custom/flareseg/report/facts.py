@@ -17,6 +17,7 @@ from flareseg.config.words import (
 )
 from flareseg.record.messages import ScoresMessage
 from flareseg.record.run import RoundRecord, RunRecord
+from flareseg.record.warnings import warnings_of
 from flareseg.report.participation import Shortfall, all_sites, participation_of, shortfalls, subset_reason
 from flareseg.report.privacy_words import privacy_in_words
 from flareseg.report.record_file import load_record, task_of
@@ -56,6 +57,7 @@ def report_facts(record: RunRecord) -> ReportFacts:
     return ReportFacts(
         status="failed" if record.status == "running" else record.status,
         reason=_reason(record, missing),
+        warnings=warnings_of(record),
         job_id=record.job_id,
         resumed_from=record.resumed_from,
         job_name=record.job_name,

@@ -75,8 +75,9 @@ class ModelFacts(BaseModel):
 class ReportFacts(BaseModel):
     """All that the report says. ``dice`` and its kin map a modality to a mean of the winner on the test sets."""
 
-    status: Literal["complete", "subset", "failed"]
+    status: Literal["complete", "subset", "unimproved", "failed"]
     reason: str
+    warnings: list[str] = []
     job_id: str
     resumed_from: list[str] = []
     job_name: str

@@ -21,6 +21,7 @@ from flareseg.config.task import Task
 from flareseg.errors import FlaresegError, plain
 from flareseg.flare.names import Prop, job_min_clients, job_task
 from flareseg.flare.server.contribution import Contribution, read_contribution
+from flareseg.record.run import UpdateNotes
 
 Weights = dict[str, np.ndarray]
 
@@ -88,6 +89,10 @@ class ContributionAggregator(Aggregator, ABC):
         names = ", ".join(sorted(accepted)) or "none"
         return f"{len(accepted)} contributions accepted ({names}), {wanted} needed; the model stays as it was"
 
+    def notes(self) -> UpdateNotes:
+        """What the record keeps of the round's updates, asked before :meth:`result`."""
+        return UpdateNotes()
+
     def state(self) -> Weights:
         """What goes from round to round, as arrays by name: kept in every checkpoint."""
         return {}
@@ -140,6 +145,7 @@ class ContributionAggregator(Aggregator, ABC):
         reason = self.lacking(accepted, fl_ctx)
         if reason:
             self.system_panic(f"round {round_number}: {reason}", fl_ctx)
+        fl_ctx.set_prop(Prop.UPDATES, self.notes(), private=True, sticky=False)
         result = DXO(DataKind.WEIGHTS, data=weights) if reason else self.result(weights)
         stats = {
             AggregationStatsKey.ROUND: round_number,

@@ -13,6 +13,7 @@ from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
 from nvflare.app_common.abstract.model import ModelLearnable, ModelLearnableKey
 
+from flareseg.aggregation.selection import best_model, mean_score
 from flareseg.data.datalist import SplitName
 from flareseg.flare.names import Header, TaskName, job_min_clients, job_task, site_error, stamp
 from flareseg.flare.server.persistor import SegmentationModelPersistor
@@ -25,7 +26,8 @@ class GlobalModelEvaluation(Controller):
     """Scores the last, the best and the best-for-small model, then the winner alone on held-out cases.
 
     Only metrics come back. The sites asked are those whose contribution was accepted in the last round. The winner is
-    the model with the highest mean site Dice on the validation sets.
+    the model that the sites prefer on their validation sets, none of them by more than counts
+    (:func:`flareseg.aggregation.selection.best_model`).
 
     Args:
         persistor_id: id of the persistor component.
@@ -57,16 +59,18 @@ class GlobalModelEvaluation(Controller):
             self._recorder.validated(name, validation[name])
             if abort_signal.triggered:
                 return
-        known = rank(validation)
-        if not known:
+        ranked = rank(validation)
+        winner = best_model(ranked)
+        if winner is None:
             self.system_panic("no site could score a model on its validation cases", fl_ctx)
             return
-        winner = max(known, key=lambda name: known[name])
         testing = self._score(winner, models[winner], "testing", abort_signal, fl_ctx)
         if abort_signal.triggered:
             return
         self._recorder.tested(winner, testing)
-        self.log_info(fl_ctx, f"winner: {winner}, mean site Dice on validation {known[winner]:.4f}")
+        self.log_info(
+            fl_ctx, f"winner: {winner}, mean site Dice on validation {mean_score(ranked[winner].values()):.4f}"
+        )
 
     def stop_controller(self, fl_ctx: FLContext) -> None:
         """Nothing to release."""
@@ -117,11 +121,11 @@ class GlobalModelEvaluation(Controller):
             self.log_error(fl_ctx, f"site {site}: scores left out, not of the expected form ({type(error).__name__})")
 
 
-def rank(validation: dict[str, dict[str, ScoresMessage]]) -> dict[str, float]:
-    """Mean site Dice of each model, over the sites that scored every model: no model gains by a missing site."""
-    everywhere = set.intersection(*(set(scores) for scores in validation.values())) if validation else set()
-    ranked = {name: site_dice({site: scores[site] for site in everywhere}) for name, scores in validation.items()}
-    return {name: score for name, score in ranked.items() if score is not None}
+def rank(validation: dict[str, dict[str, ScoresMessage]]) -> dict[str, dict[str, float]]:
+    """Site Dice of each model, of the sites that scored every model."""
+    models = {name: site_dice(scores) for name, scores in validation.items()}
+    everywhere = set.intersection(*(set(sites) for sites in models.values())) if models else set()
+    return {name: {site: sites[site] for site in sorted(everywhere)} for name, sites in models.items() if everywhere}
 
 
 def _same(one: ModelLearnable, other: ModelLearnable) -> bool:

@@ -17,6 +17,7 @@ import flareseg
 from flareseg.flare.names import MODEL_BEST, MODEL_BEST_SMALL, MODEL_LAST, job_task, run_folder
 from flareseg.networks import initial_state
 from flareseg.record.model_file import load_model, save_model, to_numpy
+from flareseg.record.run import ModelNote
 
 _NAMES = (MODEL_LAST, MODEL_BEST, MODEL_BEST_SMALL)
 _CKKS = "CKKS"  # as in nvflare.app_opt.he.constant, whose package needs TenSEAL
@@ -43,9 +44,10 @@ class SegmentationModelPersistor(ModelPersistor):
 
     def save_model(self, model: ModelLearnable, fl_ctx: FLContext) -> None:
         """Keep the model as the last one."""
-        self.keep(MODEL_LAST, model, fl_ctx.get_prop(AppConstants.CURRENT_ROUND) + 1, None, fl_ctx)
+        note = ModelNote(rounds_done=fl_ctx.get_prop(AppConstants.CURRENT_ROUND) + 1)
+        self.keep(MODEL_LAST, model, note, fl_ctx)
 
-    def keep(self, name: str, model: ModelLearnable, rounds_done: int, score: float | None, fl_ctx: FLContext) -> bool:
+    def keep(self, name: str, model: ModelLearnable, note: ModelNote, fl_ctx: FLContext) -> bool:
         """Keep the model under one of the three names, and note it in the record.
 
         On a full disk the file of before stays and the job stops: days of training that nobody can keep help nobody.
@@ -54,15 +56,15 @@ class SegmentationModelPersistor(ModelPersistor):
             Whether it was kept.
         """
         try:
-            self.write(name, model[ModelLearnableKey.WEIGHTS], rounds_done, fl_ctx)
+            self.write(name, model[ModelLearnableKey.WEIGHTS], note.rounds_done, fl_ctx)
         except OSError as error:
             self.system_panic(
-                f"the model {name} after {rounds_done} rounds could not be saved ({error.strerror}); the one before it "
-                f"remains. Free space on the server's disk, then: flareseg job resume {fl_ctx.get_job_id()}",
+                f"the model {name} after {note.rounds_done} rounds could not be saved ({error.strerror}); the one "
+                f"before it remains. Free space on the server's disk, then: flareseg job resume {fl_ctx.get_job_id()}",
                 fl_ctx,
             )
             return False
-        fl_ctx.get_engine().get_component(self.recorder_id).keep(name, rounds_done, score)
+        fl_ctx.get_engine().get_component(self.recorder_id).keep(name, note)
         return True
 
     def write(self, name: str, weights: Mapping[str, Any], rounds_done: int, fl_ctx: FLContext) -> None:

@@ -25,7 +25,7 @@ from flareseg.errors import FlaresegError, plain
 from flareseg.flare.names import RECORD_FILE, Happened, Header, Prop, job_task, run_folder
 from flareseg.record.messages import RoundReport, ScoresMessage, SiteError
 from flareseg.record.model_file import payload_bytes
-from flareseg.record.run import ModelNote, RoundRecord, RunRecord
+from flareseg.record.run import ModelNote, RoundRecord, RunRecord, UpdateNotes
 
 _PACKAGES = ("nvflare", "torch", "monai", "numpy", "nibabel")
 
@@ -61,7 +61,7 @@ class RunRecorder(FLComponent):
     @property
     def ended_well(self) -> bool:
         """The run has ended, with all sites or with some."""
-        return self._record is not None and self._record.status in ("complete", "subset")
+        return self._record is not None and self._record.status in ("complete", "subset", "unimproved")
 
     @property
     def current(self) -> RoundRecord:
@@ -88,6 +88,7 @@ class RunRecorder(FLComponent):
         elif event_type == AppEventType.AFTER_CONTRIBUTION_ACCEPT:
             self._contribution(fl_ctx)
         elif event_type == AppEventType.ROUND_DONE:
+            self.current.updates = fl_ctx.get_prop(Prop.UPDATES) or UpdateNotes()
             self.current.close(time.perf_counter() - self._round_started)
         elif event_type == EventType.FATAL_SYSTEM_ERROR:
             self._record.fail(str(fl_ctx.get_prop(FLContextKey.EVENT_DATA, "")), _connected(fl_ctx))
@@ -95,6 +96,8 @@ class RunRecorder(FLComponent):
             self._record.finish(time.time(), _connected(fl_ctx))
             self.save(fl_ctx)
             self.log_info(fl_ctx, f"run ended: {self._record.status} {self._record.reason}".rstrip())
+            for warning in self._record.warnings:
+                self.log_warning(fl_ctx, warning)
         elif event_type == InfoCollector.EVENT_TYPE_GET_STATS:
             collector = fl_ctx.get_prop(InfoCollector.CTX_KEY_STATS_COLLECTOR)
             if collector is not None:
@@ -131,16 +134,15 @@ class RunRecorder(FLComponent):
         with self._lock:
             self.record.evaluation.failed[site] = error
 
-    def keep(self, name: str, rounds_done: int, score: float | None) -> None:
+    def keep(self, name: str, note: ModelNote) -> None:
         """Note that a model was kept under a name."""
         with self._lock:
-            self.record.models[name] = ModelNote(rounds_done=rounds_done, score=score)
+            self.record.models[name] = note
 
-    def best_score(self, name: str) -> float | None:
-        """Score of the model kept under a name; None where there is none."""
+    def kept(self, name: str) -> ModelNote | None:
+        """What is known of the model kept under a name; None where there is none."""
         with self._lock:
-            note = self.record.models.get(name)
-            return None if note is None else note.score
+            return self.record.models.get(name)
 
     def snapshot(self) -> RunRecord:
         """A copy of the record as it is now."""

@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from nvflare.apis.fl_component import FLComponent
 from nvflare.apis.fl_context import FLContext
 from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.app_event_type import AppEventType
 
+from flareseg.aggregation.selection import gain, mean_score
 from flareseg.flare.names import METRIC_DICE, METRIC_SMALL_DICE, MODEL_BEST, MODEL_BEST_SMALL
 from flareseg.record.messages import ScoresMessage
+from flareseg.record.run import ModelNote
 
 
-def mean_site_score(values: Iterable[float | None]) -> float | None:
-    """Mean over sites, each counting once; None where no site has a value."""
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
+def site_dice(scores: dict[str, ScoresMessage]) -> dict[str, float]:
+    """Dice of each site that could score, the mean over its labels."""
+    return {site: told.mean for site, told in sorted(scores.items()) if told.mean is not None}
 
 
-def site_dice(scores: dict[str, ScoresMessage]) -> float | None:
-    """Mean Dice over sites; a site's value is the mean over its labels."""
-    return mean_site_score(scores[site].mean for site in sorted(scores))
+def site_small_dice(scores: dict[str, ScoresMessage]) -> dict[str, float]:
+    """Dice of the small targets at each site that has any."""
+    return {site: told.small.mean for site, told in sorted(scores.items()) if told.small.mean is not None}
 
 
-def site_small_dice(scores: dict[str, ScoresMessage]) -> float | None:
-    """Mean Dice of small targets over sites."""
-    return mean_site_score(scores[site].small.mean for site in sorted(scores))
+def _is_better(sites: dict[str, float], score: float, kept: ModelNote) -> bool:
+    """By the sites that scored both models; where there are none, by the means."""
+    if sites.keys() & kept.sites.keys():
+        return gain(sites, kept.sites) > 0
+    return kept.score is None or score > kept.score
 
 
 class BestModelSelector(FLComponent):
-    """Keeps the model that was sent out in a round if accepted sites scored it better than any before.
+    """Keeps the model that was sent out in a round if accepted sites scored it better than the one kept before.
+
+    Better is what :func:`flareseg.aggregation.selection.gain` says: no site alone has much influence.
 
     The scores that come with a contribution are of the incoming global model, so before aggregation the context's
     global model is the one they speak of. The last aggregate is scored by the evaluation workflow.
@@ -58,15 +61,16 @@ class BestModelSelector(FLComponent):
         recorder = self._component(self.recorder_id, fl_ctx)
         scores = recorder.scores()
         rounds_done = fl_ctx.get_prop(AppConstants.CURRENT_ROUND)
-        for name, metric, score in (
+        for name, metric, sites in (
             (MODEL_BEST, METRIC_DICE, site_dice(scores)),
             (MODEL_BEST_SMALL, METRIC_SMALL_DICE, site_small_dice(scores)),
         ):
-            best = recorder.best_score(name)
-            if score is None or (best is not None and score <= best):
+            kept, score = recorder.kept(name), mean_score(sites.values())
+            if score is None or (kept is not None and not _is_better(sites, score, kept)):
                 continue
             model = fl_ctx.get_prop(AppConstants.GLOBAL_MODEL)
-            if not self._component(self.persistor_id, fl_ctx).keep(name, model, rounds_done, score, fl_ctx):
+            note = ModelNote(rounds_done=rounds_done, score=score, sites=sites)
+            if not self._component(self.persistor_id, fl_ctx).keep(name, model, note, fl_ctx):
                 return
             self.log_info(fl_ctx, f"{name} model so far: {metric} {score:.4f} after {rounds_done} rounds")
             if name == MODEL_BEST:

@@ -11,9 +11,12 @@ from hypothesis import strategies as st
 from nvflare.apis.dxo import from_shareable
 from nvflare.apis.shareable import Shareable
 from nvflare.app_common.app_constant import AppConstants
+from pydantic import ValidationError
 
+from flareseg.aggregation.norm_bound import l2_norm
+from flareseg.config.task import Task
 from flareseg.errors import FlaresegError
-from flareseg.flare.names import Header
+from flareseg.flare.names import Header, Prop
 from flareseg.flare.server.persistor import SegmentationModelPersistor
 from flareseg.networks import build_network
 from planted import plant_model
@@ -160,6 +163,103 @@ def test_a_bad_contribution_is_refused_and_leaves_no_trace(
     want, got = benches[1].aggregate(), benches[0].aggregate()
     assert all(want[name].tobytes() == got[name].tobytes() for name in want)
     assert not benches[0].panics
+
+
+def batch_norm(content: dict[str, Any], **aggregation: Any) -> dict[str, Any]:
+    return content | {"network": {"channels": [4, 8], "norm": "batch"}, "aggregation": aggregation}
+
+
+def spoil(shareable: Shareable, ending: str, value: float) -> Shareable:
+    """Set every number of the variables with this ending."""
+    data = from_shareable(shareable).data
+    changed = [name for name in data if name.endswith(ending)]
+    assert changed
+    for name in changed:
+        data[name] = np.full_like(data[name], value)
+    return shareable
+
+
+def times(shareable: Shareable, factor: float) -> Shareable:
+    for value in from_shareable(shareable).data.values():
+        value *= factor
+    return shareable
+
+
+def test_a_variance_below_0_is_refused(tmp_path: Path, task_content: dict[str, Any]) -> None:
+    bench = Bench(tmp_path, batch_norm(task_content))
+    accepted, reason = bench.accept("a", spoil(bench.contribution(), "running_var", -1000.0))
+    assert not accepted
+    assert "running_var should stay at or above 0, got a change to -999" in str(reason)
+
+
+def test_batch_statistics_have_a_bound_of_their_own(tmp_path: Path, task_content: dict[str, Any]) -> None:
+    """A first change of a thousand is what other images make; after that the others' changes are the measure."""
+    bench = Bench(tmp_path, batch_norm(task_content), min_clients=3)
+    for site in "abc":
+        assert bench.accept(site, spoil(bench.contribution(), "running_var", 1000.0)) == (True, None)
+    for number in (1, 2):
+        bench.state = bench.aggregate()
+        bench.open(number)
+        assert all(bench.accept(site, bench.contribution(number))[0] for site in "abc")
+    bench.state = bench.aggregate()
+    bench.open(3)
+    reason = bench.accept("a", spoil(bench.contribution(), "running_mean", 1e6))[1]
+    assert "the norm of its batch statistics should be at most" in str(reason)
+
+
+@pytest.mark.parametrize("rule", [{"rule": "median"}, {"rule": "trimmed_mean", "trim": 0.34}])
+def test_middle_values_are_not_moved_by_one_of_three(
+    tmp_path: Path, task_content: dict[str, Any], rule: dict[str, Any]
+) -> None:
+    bench = Bench(tmp_path, task_content | {"aggregation": rule})
+    honest = bench.update(0)
+    sent = {"a": bench.contribution(0), "b": bench.contribution(0), "liar": times(bench.contribution(0), -15)}
+    assert [bench.accept(site, update) for site, update in sent.items()] == [(True, None)] * 3
+    for name, new in bench.aggregate().items():
+        np.testing.assert_allclose(new, bench.state[name] + honest[name], rtol=1e-6, atol=1e-7)
+
+
+def test_what_is_clipped_counts_no_more_than_others_and_is_noted(tmp_path: Path, task_content: dict[str, Any]) -> None:
+    bench = Bench(tmp_path, task_content | {"aggregation": {"clip": 1.0}}, min_clients=3)
+    for site in "abc":
+        bench.accept(site, bench.contribution(ord(site)))
+    bench.state = bench.aggregate()
+    bench.open(1)
+    typical = l2_norm(bench.update(0), bench.state)
+    sent = {"a": bench.contribution(1), "b": bench.contribution(2), "liar": times(bench.contribution(7), -15)}
+    assert [bench.accept(site, update) for site, update in sent.items()] == [(True, None)] * 3
+    fl_ctx = bench.context()
+    new = from_shareable(bench.aggregator.aggregate(fl_ctx)).data
+    assert "liar" in fl_ctx.get_prop(Prop.UPDATES).clipped
+    moved = l2_norm({name: new[name] - bench.state[name] for name in new}, new)
+    assert moved < 1.1 * typical  # unclipped it would be five times that
+
+
+def test_a_flipped_update_is_noted(tmp_path: Path, task_content: dict[str, Any]) -> None:
+    bench = Bench(tmp_path, task_content)
+    for site, factor in {"a": 1, "b": 1, "liar": -1}.items():
+        bench.accept(site, times(bench.contribution(0), factor))
+    fl_ctx = bench.context()
+    bench.aggregator.aggregate(fl_ctx)
+    cosines = fl_ctx.get_prop(Prop.UPDATES).cosines
+    assert cosines["liar"] == pytest.approx(-1)
+    assert cosines.keys() == {"a", "b", "liar"}
+
+
+@pytest.mark.parametrize(
+    ("aggregation", "words"),
+    [
+        ({"trim": 0.2}, "trim belongs to rule: trimmed_mean"),
+        ({"rule": "trimmed_mean"}, "trim belongs to rule: trimmed_mean"),
+        ({"rule": "trimmed_mean", "trim": 0.5}, "less than 0.5"),
+        ({"clip": 30.0}, "clip should be at most largest_norm, got 30 and 20"),
+    ],
+)
+def test_settings_that_another_rule_would_ignore_are_refused(
+    task_content: dict[str, Any], aggregation: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ValidationError, match=words):
+        Task.model_validate(task_content | {"aggregation": aggregation})
 
 
 def test_a_second_contribution_of_one_site_is_refused(bench: Bench) -> None:

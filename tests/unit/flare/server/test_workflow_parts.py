@@ -12,6 +12,7 @@ from nvflare.apis.job_launcher_spec import JobReturnCode
 from nvflare.apis.shareable import Shareable
 from nvflare.apis.wf_comm_spec import WFCommSpec
 
+from flareseg.aggregation.selection import mean_score
 from flareseg.errors import ErrorCode, FlaresegError, plain
 from flareseg.flare.names import Header
 from flareseg.flare.safeguards.launcher import SurvivableHandle
@@ -34,9 +35,10 @@ def score(mean: float | None) -> ScoreMessage:
 
 def test_each_site_counts_once_and_a_site_without_score_not() -> None:
     everyone = {"a": scores(0.4, 0.2), "b": scores(0.8), "c": scores(None)}
-    assert site_dice(everyone) == pytest.approx(0.6)
-    assert site_small_dice(everyone) == 0.2
-    assert site_dice({}) is None
+    assert site_dice(everyone) == {"a": 0.4, "b": 0.8}
+    assert site_small_dice(everyone) == {"a": 0.2}
+    assert mean_score(site_dice(everyone).values()) == pytest.approx(0.6)
+    assert mean_score([]) is None
 
 
 def test_no_model_gains_by_a_site_that_did_not_answer() -> None:
@@ -44,7 +46,7 @@ def test_no_model_gains_by_a_site_that_did_not_answer() -> None:
         "last": {"easy": scores(0.8), "hard": scores(0.4)},
         "best": {"easy": scores(0.7)},
     }
-    assert rank(validation) == {"last": 0.8, "best": 0.7}
+    assert rank(validation) == {"last": {"easy": 0.8}, "best": {"easy": 0.7}}
     assert rank({}) == {}
 
 
