@@ -52,8 +52,8 @@ def run(secure: SecureFederation) -> Iterator[tuple[RunRecord, Path]]:
         attacks = local / "attacks.json"
         attacks.write_text(json.dumps(ATTACKS))
         try:
-            network = "network={name: unet, channels: [4, 8], norm: batch}"
-            yield secure.run([*tiny_changes(rounds=len(ATTACKS), validate_every=100), network])
+            tiny = [text for text in tiny_changes(rounds=len(ATTACKS), validate_every=100) if "network" not in text]
+            yield secure.run([*tiny, "network={name: unet, channels: [4, 8], norm: batch}"])
         finally:
             attacks.unlink()
 
