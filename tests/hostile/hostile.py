@@ -177,7 +177,7 @@ ON_RESULT: dict[str, Callable[[SegmentationExecutor, Shareable, FLContext], Shar
     "meta": _meta,
     "report": _report,
     "seconds as text": _in_report("seconds", value="9" * 400),
-    "loss of 400 digits": _in_report("loss", value=10**400),
+    "loss of 1e300": _in_report("loss", value=1e300),
     "epsilon alone": _in_report("privacy", "epsilon", value=1.0),
     "another's name": _as_another,
     "server's events": _server_events,

@@ -37,7 +37,7 @@ FAILED = {"another's name": "WRONG_IDENTITY", "fatal code": "UNSAFE_JOB"}
 REPORTS = {
     "report": "unexpected patient",
     "seconds as text": "unexpected seconds",
-    "loss of 400 digits": "unexpected loss",
+    "loss of 1e300": "unexpected loss",
     "epsilon alone": "unexpected privacy",
 }
 FLIPPED = ("flipped",) * 3
