@@ -50,13 +50,13 @@ HONEST = scores(ct_a=0.6, ct_b=0.6, mr_a=0.5)
 
 def test_a_healthy_run_has_none() -> None:
     record = run(winner="last", validation={"last": HONEST, "best": HONEST}, testing=HONEST)
-    record.finish(1.0)
+    record.finish(1.0, set(SITES))
     assert (record.status, record.warnings) == ("complete", [])
 
 
 def test_the_initial_model_as_winner_is_a_status_of_its_own() -> None:
     record = run(0, winner="best", validation={"last": scores(ct_a=0.1, ct_b=0.1, mr_a=0.1)}, testing=HONEST)
-    record.finish(1.0)
+    record.finish(1.0, set(SITES))
     assert record.status == "unimproved"
     assert record.warnings[0].startswith("The winner is the model that training began with")
 
