@@ -36,7 +36,7 @@ from flareseg.record.model_file import to_numpy
 CHANNELS = [(32, 64, 128, 256, 256), (128, 256, 512, 1024, 896), (208, 416, 832, 1664, 1664)]
 QUICK = (16, 32, 64, 128)
 SITES = [2, 20, 200]
-# Bytes an exact accumulation moves for a float32 element: the element, and the float64 sum, read and written.
+# Bytes an exact accumulation moves for a float32 element: the element, and the int64 sum, read and written.
 BYTES_PER_ELEMENT = 4 + 8 + 8
 
 
@@ -115,7 +115,7 @@ def accepting(channels: tuple[int, ...]) -> list[Row]:
     at_35_percent = elements * BYTES_PER_ELEMENT / (0.35 * bandwidth)
     size = f"{elements / 1e6:.1f} M in {len(ours.weights)}"
     limit = (
-        f"{accepted / elements * 1e9:.2f} ns an element for 20 bytes moved (float32 read; float64 sum read, written) "
+        f"{accepted / elements * 1e9:.2f} ns an element for 20 bytes moved (float32 read; int64 sum read, written) "
         "and 5 passes in the cache (widen, norm, scale, round, add), side by side only as far as other cores are idle; "
         "NVFlare: 2 passes in float32, no checks"
     )
@@ -131,7 +131,7 @@ def memory(sites: int, channels: tuple[int, ...]) -> Row:
     beyond = in_child("benchmarks.fedgs_server", sites, *channels)
     size = sum(array.nbytes for array in Server(PlainAggregator(), channels, sites).weights.values()) / 1e6
     name = f"FedGS at the server: peak memory of a round of {sites} sites beside the model, less the largest variable"
-    limit = "2 models are the float64 sum; the rest is the threads' scratch, 0.5 MB each whatever the model"
+    limit = "2 models are the int64 sum; the rest is the threads' scratch and the sketches, 0.5 MB each whatever the model"
     return Row(name, f"{size / 4:.1f} M", beyond, size, "MB", 2.2, limit)
 
 
