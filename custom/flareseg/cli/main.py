@@ -7,6 +7,7 @@ import signal
 import sys
 import tempfile
 import traceback
+from io import TextIOWrapper
 from types import FrameType
 from typing import Annotated
 
@@ -64,6 +65,9 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 def main() -> None:
     """Run the command; every error ends in one message and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a terminal or a pipe that cannot show a file's name shows its bytes
+            stream.reconfigure(errors="backslashreplace")
     signal.signal(signal.SIGTERM, _interrupt)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup leaves it
         signal.signal(signal.SIGHUP, _interrupt)
@@ -77,7 +81,9 @@ def main() -> None:
         error_console.print(str(error), markup=False, highlight=False, soft_wrap=True)
         sys.exit(ExitCode.FAILED if error.code is ErrorCode.INTERNAL else ExitCode.BAD_INPUT)
     except Exception as error:
-        with tempfile.NamedTemporaryFile("w", prefix="flareseg-", suffix=".trace", delete=False) as trace:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="flareseg-", suffix=".trace", delete=False, encoding="utf-8", errors="backslashreplace"
+        ) as trace:
             traceback.print_exc(file=trace)
         error_console.print(f"[red]Error:[/] unexpected {type(error).__name__}; please report {trace.name}.")
         sys.exit(ExitCode.FAILED)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from flareseg.cli.console import console, tell
 from flareseg.config.settings import settings_of_options
@@ -17,12 +18,12 @@ from flareseg.config.task import Modality, load_task
 from flareseg.data.datalist import SPLITS
 from flareseg.data.prepare.layouts import LAYOUTS
 from flareseg.data.prepare.layouts.source import Given
-from flareseg.data.prepare.run import Order
+from flareseg.data.prepare.order import Order
 from flareseg.data.prepare.run import prepare as prepare_source
 from flareseg.data.prepare.splits import SplitPlan
 from flareseg.data.prepare.subset import Subset
 from flareseg.data.prepare.write_site import PreparedSite
-from flareseg.errors import SettingsError
+from flareseg.errors import SettingsError, plain, printable
 
 EXAMPLES = (
     "Examples: flareseg data prepare lits /data/LiTS build/lits --task task.yaml · "
@@ -50,6 +51,10 @@ def prepare(
     ] = None,
     centre: Annotated[str | None, typer.Option(help="Take this centre only (polypgen: C1 to C6).")] = None,
     only: Annotated[str, typer.Option(help="Take cases with such names only, such as 'volume-1?'.")] = "*",
+    without: Annotated[
+        list[str] | None,
+        typer.Option("--except", help="Leave out cases with such names, such as 'volume-53'; may be given again."),
+    ] = None,
     patients: Annotated[
         str | None, typer.Option(help="Regular expression whose first group is the patient in a case's name.")
     ] = None,
@@ -76,6 +81,7 @@ def prepare(
         given=Given(modality, images, labels),
         site=None if centre is None else centre.lower(),
         only=only,
+        without=without or (),
         patients=patients,
         maps=map_ or (),
         window=window,
@@ -88,8 +94,8 @@ def prepare(
         sites = prepare_source(order, lambda done, total: progress.update(bar, completed=done, total=total))
     console.print(_table(sites))
     for site in sites:
-        if site.window_missing:
-            tell(f"{site.site_file}: CT of 8 bits holds no HU. If you know its window, add --window LOW HIGH.")
+        for note in site.notes:
+            tell(f"{site.site_file}: {note}")
     tell(f"Next: flareseg data check {sites[0].site_file}{'' if task is None else f' --task {task}'}")
 
 
@@ -102,6 +108,13 @@ def _ratio(text: str | None) -> tuple[int, int] | None:
     return int(parts[1]), int(parts[2])
 
 
+def _meanings(site: PreparedSite) -> Iterator[str]:
+    for name, values in site.labels.items():
+        yield printable(f"{name}: {'not annotated' if values is None else values}")
+    if site.background:
+        yield f"background: {plain(site.background)}"
+
+
 def _table(sites: Sequence[PreparedSite]) -> Table:
     """What was written, and what stands for each label: people should look at the latter."""
     table = Table()
@@ -109,15 +122,12 @@ def _table(sites: Sequence[PreparedSite]) -> Table:
     table.add_column("modality")
     for split in SPLITS:
         table.add_column(f"{split}\ncases (patients)", justify="right")
-    table.add_column("labels")
+    table.add_column("labels: organs and values")
     for site in sites:
         table.add_row(
             site.site_file.parent.name,
             site.modality,
             *(f"{site.cases[split]} ({site.patients[split]})" for split in SPLITS),
-            "\n".join(
-                f"{name}: {'not annotated' if values is None else ', '.join(map(str, values))}"
-                for name, values in site.labels.items()
-            ),
+            Text("\n".join([*_meanings(site)])),
         )
     return table

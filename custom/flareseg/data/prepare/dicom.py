@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flareseg.data.prepare.grid_of_slices import Unequal, affine_of, check_directions
+from flareseg.data.prepare.layouts.files import is_visible, natural
 from flareseg.errors import DataError, ErrorCode
 
 if TYPE_CHECKING:
     from pydicom import FileDataset
 
-_GAP_TOLERANCE = 0.02
-"""Share of the slice gap by which gaps may differ."""
-_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
 _NEEDED = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns", "SeriesInstanceUID")
+_RESCALING = ("RescaleSlope", "RescaleIntercept", "ModalityLUTSequence")
+_LITTER = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "dicomdir", "lockfile", "icon\r"})
+"""Files that systems and viewers leave beside the slices, in lower case."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +30,31 @@ class Series:
     Attributes:
         voxels: (columns, rows, slices), rescaled: HU for CT; int16 where all values are whole and fit, else float32.
         affine: (4, 4), voxel indices to RAS+ mm.
-        order: for each slice its number among the series' files as sorted by name.
+        files: the file of each slice.
+        numbers: InstanceNumber of each slice; None where not every slice has one.
+        instances: SOPInstanceUID of each slice.
+        positions: (slices, 3), ImagePositionPatient in LPS mm.
     """
 
     voxels: NDArray[Any]
     affine: NDArray[np.float64]
-    order: tuple[int, ...]
+    files: tuple[Path, ...]
+    numbers: tuple[int, ...] | None
+    instances: tuple[str, ...]
+    positions: NDArray[np.float64]
+
+    @property
+    def gap(self) -> float:
+        """Mm from one slice to the next."""
+        return float(np.linalg.norm(self.positions[-1] - self.positions[0]) / (len(self.positions) - 1))
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Where a slice lies: its file, and ImagePositionPatient in LPS mm."""
+
+    path: Path
+    position: tuple[float, ...]
 
 
 def series_modality(folder: Path) -> str:
@@ -42,41 +63,85 @@ def series_modality(folder: Path) -> str:
     Raises:
         DataError: the folder holds no DICOM file.
     """
-    return str(_read(series_files(folder)[0], pixels=False).get("Modality", "(none)"))
+    return str(read_header(series_files(folder)[0]).get("Modality", "(none)"))
 
 
 def series_files(folder: Path) -> list[Path]:
-    """The files of a series by name.
+    """The files of a series in natural order of their names, without what systems and viewers leave beside them.
 
     Raises:
         DataError: there are none.
     """
-    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    found = (path for path in folder.iterdir() if is_visible(path.name) and path.name.lower() not in _LITTER)
+    files = sorted((path for path in found if path.is_file()), key=natural)
     if not files:
         raise _unusable(folder, "holds no files.", "Copy the series there.")
     return files
 
 
-def read_series(folder: Path) -> Series:
-    """Read the one series that a folder holds.
+def series_slices(folder: Path) -> list[Slice]:
+    """Where the slices of a series lie, without their pixels.
 
     Raises:
-        DataError: a file is not readable, several series are mixed, slices differ in size or direction, two slices
-            lie at one position, a slice is missing, or the gantry was tilted.
+        DataError: a file is no slice.
     """
-    slices = [_read(path, pixels=True) for path in series_files(folder)]
-    _check_alike(folder, slices)
-    across, down = np.array(slices[0].ImageOrientationPatient, dtype=float).reshape(2, 3)
-    normal = np.cross(across, down)
-    positions = np.array([part.ImagePositionPatient for part in slices], dtype=float)
-    order = np.argsort(positions @ normal, kind="stable")
-    step = _slice_step(folder, positions[order], normal)
-    row_spacing, column_spacing = (float(value) for value in slices[0].PixelSpacing)
-    affine = np.eye(4)
-    columns = (across * column_spacing, down * row_spacing, step, positions[order[0]])
-    affine[:3] = _LPS_TO_RAS @ np.column_stack(columns)
+    parts = [(path, _slice(path, read_header(path))) for path in series_files(folder)]
+    return [Slice(path, tuple(map(float, part.ImagePositionPatient))) for path, part in parts]
+
+
+def read_series(files: Path | Sequence[Path]) -> Series:
+    """Read a series.
+
+    Args:
+        files: its files, or the folder that holds it alone.
+
+    Raises:
+        DataError: a file is not readable, several series are mixed, slices differ in size, direction or scale, two
+            slices lie at one position, a slice is missing, or the gantry was tilted.
+    """
+    paths = series_files(files) if isinstance(files, Path) else list(files)
+    where = files if isinstance(files, Path) else paths[0].parent
+    slices = [_slice(path, _read(path, pixels=True)) for path in paths]
+    _check_alike(where, slices)
+    try:
+        check_directions(slices)
+        affine, order = affine_of(slices)
+    except Unequal as error:
+        raise _unusable(where, error.problem, error.remedy) from None
     voxels = np.stack([_rescaled(slices[index]).T for index in order], axis=-1)
-    return Series(_smallest_type(voxels), affine, tuple(int(index) for index in order))
+    numbers = [slices[index].get("InstanceNumber") for index in order]
+    return Series(
+        voxels=_smallest_type(voxels),
+        affine=affine,
+        files=tuple(paths[index] for index in order),
+        numbers=None if None in numbers else tuple(int(number) for number in numbers),
+        instances=tuple(str(slices[index].SOPInstanceUID) for index in order),
+        positions=np.array([slices[index].ImagePositionPatient for index in order], dtype=float),
+    )
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file is to be read as DICOM: by its content, or because its name says so.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    if path.name.lower() in _LITTER:
+        return False
+    try:
+        with path.open("rb") as stream:
+            return stream.read(132)[128:] == b"DICM" or path.suffix.lower() == ".dcm"
+    except OSError as error:
+        raise _unusable(path, f"cannot be read ({error.strerror}).", "Check its permissions.") from None
+
+
+def read_header(path: Path) -> FileDataset:
+    """Read a DICOM file without its pixels.
+
+    Raises:
+        DataError: it is no DICOM file, or pydicom is not installed.
+    """
+    return _read(path, pixels=False)
 
 
 def _read(path: Path, *, pixels: bool) -> FileDataset:
@@ -88,10 +153,13 @@ def _read(path: Path, *, pixels: bool) -> FileDataset:
             path, "reading DICOM needs pydicom, which is not installed.", "pip install 'flareseg[dicom]'"
         ) from None
     try:
-        content = dcmread(path, stop_before_pixels=not pixels)
+        return dcmread(path, stop_before_pixels=not pixels)
     except (InvalidDicomError, OSError, EOFError, ValueError) as error:
         raise _unusable(path, f"cannot be read as DICOM ({error}).", "Copy or export the series again.") from None
-    missing = [name for name in _NEEDED if content.get(name) is None] if pixels else []
+
+
+def _slice(path: Path, content: FileDataset) -> FileDataset:
+    missing = [name for name in _NEEDED if content.get(name) is None]
     if missing:
         raise _unusable(
             path,
@@ -101,49 +169,29 @@ def _read(path: Path, *, pixels: bool) -> FileDataset:
     return content
 
 
-def _check_alike(folder: Path, slices: Sequence[FileDataset]) -> None:
+def _check_alike(where: Path, slices: Sequence[FileDataset]) -> None:
     series = sorted({str(part.SeriesInstanceUID) for part in slices})
     if len(series) > 1:
         counts = [sum(part.SeriesInstanceUID == uid for part in slices) for uid in series]
         raise _unusable(
-            folder,
+            where,
             f"expected one series, found {len(series)} mixed ({', '.join(map(str, counts))} files).",
             "Keep one series in each folder.",
         )
-    for name in ("Rows", "Columns", "PixelSpacing", "ImageOrientationPatient"):
-        values = np.array([part.get(name) for part in slices], dtype=float)
-        if not np.allclose(values, values[0], atol=1e-4):
-            raise _unusable(folder, f"slices differ in {name}.", "Keep one volume in each folder: move scouts away.")
-    if any(int(part.get("NumberOfFrames", 1)) > 1 or int(part.get("SamplesPerPixel", 1)) > 1 for part in slices):
-        raise _unusable(folder, "holds multi-frame or colour images.", "Export the series as one grey file a slice.")
-
-
-def _slice_step(folder: Path, positions: NDArray[np.float64], normal: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The vector (mm, LPS) from one slice to the next."""
-    if len(positions) < 2:
-        raise _unusable(folder, "expected at least two slices, found one.", "Copy the whole series there.")
-    steps = np.diff(positions, axis=0)
-    gaps = steps @ normal
-    usual = float(np.median(gaps))
-    if gaps.min() < 1e-3:
-        raise _unusable(
-            folder,
-            f"two slices lie at one position ({positions[int(gaps.argmin())].round(2).tolist()} mm).",
-            "Keep one volume in each folder: separate echoes, phases and time points.",
-        )
-    if np.abs(gaps - usual).max() > _GAP_TOLERANCE * usual:
-        worst = int(np.abs(gaps - usual).argmax())
-        raise _unusable(
-            folder,
-            f"slices are {usual:.2f} mm apart, but slices {worst + 1} and {worst + 2} are {gaps[worst]:.2f} mm apart.",
-            "A slice is missing, or two reconstructions are mixed: export the series again.",
-        )
-    step: NDArray[np.float64] = (positions[-1] - positions[0]) / (len(positions) - 1)
-    if np.linalg.norm(step - normal * (step @ normal)) > _GAP_TOLERANCE * usual:
-        raise _unusable(
-            folder, "the gantry was tilted: slices are shifted against each other.", "Export it resampled to a box."
-        )
-    return step
+    for name in ("Rows", "Columns"):
+        if len({int(part.get(name)) for part in slices}) > 1:
+            raise _unusable(where, f"slices differ in {name}.", "Keep one volume in each folder: move scouts away.")
+    if any(int(part.get("NumberOfFrames") or 1) > 1 or int(part.get("SamplesPerPixel") or 1) > 1 for part in slices):
+        raise _unusable(where, "holds multi-frame or colour images.", "Export the series as one grey file a slice.")
+    for name in _RESCALING:
+        without = sum(part.get(name) in (None, "") for part in slices)
+        if 0 < without < len(slices):
+            raise _unusable(
+                where,
+                f"{without} of {len(slices)} slices have no {name}, the others have: their values would be scaled in "
+                "two ways.",
+                "Export the series again; an anonymiser may have removed it.",
+            )
 
 
 def _rescaled(part: FileDataset) -> NDArray[np.float64]:

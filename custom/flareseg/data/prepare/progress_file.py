@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -50,6 +51,10 @@ class Made:
             raise _not_ours(folder, f"holds a damaged {_RECORD}.") from None
         return dict(content)
 
+    def forget(self, key: str) -> None:
+        """Drop a result."""
+        self._content["results"].pop(key, None)
+
     def get(self, key: str, state: str) -> Any:
         """The result of an earlier run for files in this state, or None."""
         found = self._content["results"].get(key)
@@ -72,7 +77,7 @@ def state_of(files: Iterable[Path], *settings: object) -> str:
     digest = hashlib.sha256(repr(settings).encode())
     for path in files:
         status = path.stat()
-        digest.update(f"{path}|{status.st_size}|{status.st_mtime_ns}\n".encode())
+        digest.update(os.fsencode(path) + f"|{status.st_size}|{status.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:32]
 
 

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
-import numpy as np
-
 from flareseg.config.settings import read_yaml
 from flareseg.config.site import SITE_FILE, load_site
 from flareseg.config.task import Modality
 from flareseg.config.yaml_core import dump_yaml
 from flareseg.data.datalist import SPLITS, SplitName, load_cases
-from flareseg.data.prepare.label_map import LabelMap
+from flareseg.data.prepare.label_map import Meaning, left_over, named
+from flareseg.data.prepare.progress_file import Made
 from flareseg.errors import DataError, ErrorCode
 from flareseg.files import json_bytes, write_whole
 
 DATALIST = "datalist.json"
+_WHERE = ("root", "datalist", "label_root", "images", "labels", "split")
+"""Keys of ``data`` in site.yaml that say where images and labels are."""
 
 
 @dataclass(frozen=True)
@@ -42,35 +42,42 @@ class PreparedSite:
     Attributes:
         site_file: its site.yaml.
         modality: of all its images.
-        labels: the values of each label; None where it was not annotated.
+        labels: what stands for each label, in words; None where it was not annotated.
+        background: the organs of the data that stand for no label, in words.
         cases: number of cases of each split.
         patients: number of patients of each split.
-        window_missing: whether the images are CT of 8 bits, which cannot be HU, and nobody said what they hold.
+        notes: what the user should know.
     """
 
     site_file: Path
     modality: Modality
-    labels: LabelMap
+    labels: Mapping[str, str | None]
+    background: str
     cases: Mapping[SplitName, int]
     patients: Mapping[SplitName, int]
-    window_missing: bool
+    notes: tuple[str, ...]
 
 
 def write_site(
     folder: Path,
     source: Path,
     splits: Mapping[SplitName, Sequence[PreparedCase]],
-    labels: LabelMap,
+    meaning: Meaning,
     window: tuple[float, float] | None,
+    made: Made,
 ) -> PreparedSite:
-    """Write datalist and site.yaml; settings of an earlier site.yaml that say nothing of the data stay.
+    """Write datalist and site.yaml.
+
+    What an earlier site.yaml says of data, labels and modality is replaced, and so is a scale that an earlier
+    ``--window`` gave; all else stays as the operator set it.
 
     Args:
         folder: the site's folder.
         source: root of what was not converted.
         splits: the cases.
-        labels: the values of each label.
+        meaning: the values of each label.
         window: HU at 0 and at 255 of 8-bit CT images.
+        made: knows what an earlier run wrote.
 
     Raises:
         DataError: an image or label lies neither in the source nor in the folder, as behind a link.
@@ -93,24 +100,36 @@ def write_site(
     if label_root != root:
         data["label_root"] = str(label_root)
     site_file = folder / SITE_FILE
-    content = read_yaml(site_file) if site_file.exists() else {}
-    content |= {
+    before = read_yaml(site_file) if site_file.exists() else {}
+    kept = {key: value for key, value in before.items() if key not in ("modality", "data", "labels")}
+    if "intensity" in kept and kept["intensity"] == made.get(f"window {folder.name}", ""):
+        del kept["intensity"]
+        made.forget(f"window {folder.name}")
+    told = before.get("data")
+    data |= {key: value for key, value in (told if isinstance(told, dict) else {}).items() if key not in _WHERE}
+    scaled = window is not None and cases[0].modality == "CT"
+    content = {
         "modality": cases[0].modality,
         "data": data,
-        "labels": {name: None if values is None else list(values) for name, values in labels.items()},
+        "labels": {name: None if values is None else list(values) for name, values in meaning.labels.items()},
+        **kept,
     }
-    eight_bits = cases[0].modality == "CT" and nib.load(cases[0].image).get_data_dtype() == np.uint8
-    if window is not None and cases[0].modality == "CT":
+    if window is not None and scaled:
         content["intensity"] = {"slope": (window[1] - window[0]) / 255, "intercept": window[0]}
+        made.put(f"window {folder.name}", "", content["intensity"])
     write_whole(site_file, dump_yaml(content).encode())
     load_cases(load_site(site_file).data)
+    stays = sorted(
+        {*kept} - ({"intensity"} if scaled else set()) | {f"data.{key}" for key in data if key not in _WHERE}
+    )
     return PreparedSite(
         site_file,
         cases[0].modality,
-        labels,
+        {name: None if values is None else named(values, meaning.organs) for name, values in meaning.labels.items()},
+        ", ".join(named(values, meaning.organs) for values in left_over(meaning.labels, meaning.organs).values()),
         {split: len(splits[split]) for split in SPLITS},
         {split: len({case.patient for case in splits[split]}) for split in SPLITS},
-        eight_bits and "intensity" not in content,
+        (f"kept from the earlier site.yaml: {', '.join(stays)}.",) if stays else (),
     )
 
 

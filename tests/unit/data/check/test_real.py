@@ -13,7 +13,8 @@ from flareseg.data.check.case import CaseCheck
 from flareseg.data.check.run import full_check
 from flareseg.data.faults.findings import errors
 from flareseg.data.prepare.layouts.source import Given
-from flareseg.data.prepare.run import Order, prepare
+from flareseg.data.prepare.order import Order
+from flareseg.data.prepare.run import prepare
 
 pytestmark = [pytest.mark.shared_data, pytest.mark.slow]
 

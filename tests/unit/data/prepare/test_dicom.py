@@ -21,7 +21,8 @@ def test_values_are_hu_and_the_affine_leads_to_the_patient(tmp_path: Path) -> No
     series = read_series(write_series(tmp_path, STORED, slope=2.0, intercept=-1024.0))
     np.testing.assert_array_equal(series.voxels, STORED * 2.0 - 1024)
     assert series.voxels.dtype == np.int16
-    assert series.order == (4, 3, 2, 1, 0)
+    assert series.numbers == (5, 4, 3, 2, 1)
+    assert [path.name[:5] for path in series.files] == ["i0004", "i0003", "i0002", "i0001", "i0000"]
     # The first pixel of the lowest slice lies at (-30, -40, 100) LPS; columns are 1.5 mm, rows 2 mm apart.
     np.testing.assert_allclose(series.affine @ (0, 0, 0, 1), (30, 40, 100, 1))
     np.testing.assert_allclose(series.affine @ (1, 0, 0, 1), (28.5, 40, 100, 1))

@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from flareseg.config.task import Task
-from flareseg.data.prepare.label_map import canonical, is_lesion, lesion_values, map_labels
+from flareseg.data.prepare.label_map import left_over, lesion_values, map_labels, named
+from flareseg.data.prepare.lesion_names import is_lesion
+from flareseg.data.prepare.organ_names import canonical
 from flareseg.errors import SettingsError
 
 LITS = {"liver": (1,), "tumour": (2,)}
@@ -42,6 +44,80 @@ def test_organs_become_labels_by_name(
     assert map_labels(organs, task_with(task_content, *labels, lesion=lesion)) == mapped
 
 
+TS2 = {"kidney_cyst_left": (1,), "kidney_cyst_right": (2,), "kidney_left": (3,), "kidney_right": (4,), "liver": (5,)}
+MIXED = {"liver": (1,), "spleen": (2,), "tumour": (3,)}
+NAMED = {"liver": (1,), "liver tumor": (2,), "spleen": (3,)}
+KITS = {"kidney": (1,), "tumor": (2,), "cyst": (3,)}
+
+
+@pytest.mark.parametrize(
+    ("organs", "labels", "lesion", "mapped"),
+    [
+        # A kidney's cysts are no lesions of the liver, and the liver's were not annotated there.
+        (TS2, ["liver", "lesion"], "lesion", {"liver": (5,), "lesion": None}),
+        (TS2, ["liver", "liver_tumour"], "liver_tumour", {"liver": (5,), "liver_tumour": None}),
+        (TS2, ["kidneys", "kidney_cyst_left"], None, {"kidneys": (3, 4), "kidney_cyst_left": (1,)}),
+        (TS2, ["kidneys", "kidney_cysts"], None, {"kidneys": (3, 4), "kidney_cysts": (1, 2)}),
+        (KITS, ["kidneys", "tumour"], "tumour", {"kidneys": (1, 2, 3), "tumour": (2,)}),
+        (KITS, ["kidneys", "renal_tumour"], None, {"kidneys": (1, 2, 3), "renal_tumour": (2,)}),
+        ({"pancreas": (1,), "cancer": (2,), "liver": (3,)}, ["liver"], None, {"liver": (3,)}),
+        ({"liver": (1,), "renal cyst": (2,)}, ["liver"], None, {"liver": (1,)}),
+        (
+            {"liver": (1,), "spleen": (2,), "tumour": (3,)},
+            ["liver", "tumour"],
+            "tumour",
+            {"liver": (1,), "tumour": (3,)},
+        ),
+        (
+            {"liver": (1,), "liver tumor": (2,), "spleen": (3,)},
+            ["liver", "lesion"],
+            None,
+            {"liver": (1,), "lesion": (2,)},
+        ),
+        ({"Liver": (1,), "liver": (2,)}, ["liver"], None, {"liver": (1, 2)}),
+        ({"lesions": (1,)}, ["lesion"], "lesion", {"lesion": (1,)}),
+    ],
+)
+def test_lesions_are_those_of_the_tasks_organs(
+    task_content: dict[str, Any], organs: dict[str, tuple[int, ...]], labels: list[str], lesion: str | None, mapped: Any
+) -> None:
+    assert map_labels(organs, task_with(task_content, *labels, lesion=lesion)) == mapped
+
+
+@pytest.mark.parametrize(
+    ("organs", "labels", "lesion", "candidates"),
+    [
+        (TS2, ["liver", "kidneys", "lesion"], "lesion", "kidney_cyst_left,kidney_cyst_right"),
+        (KITS, ["kidneys", "lesion"], "lesion", "tumor,cyst"),
+        ({"cancer": (1,)}, ["liver", "lesion"], "lesion", "cancer"),
+        ({"liver": (1,), "spleen": (2,), "tumour": (3,)}, ["liver", "lesion"], "lesion", "tumour"),
+        ({"pancreas": (1,), "tumour": (2,)}, ["liver", "tumour"], "tumour", "tumour"),
+        (LITS, ["liver", "spot"], "spot", "tumour"),
+    ],
+)
+def test_a_doubtful_guess_is_asked_for(
+    task_content: dict[str, Any], organs: dict[str, tuple[int, ...]], labels: list[str], lesion: str, candidates: str
+) -> None:
+    with pytest.raises(SettingsError, match=f"{lesion} may or may not be") as error:
+        map_labels(organs, task_with(task_content, *labels, lesion=lesion))
+    assert f"--map '{lesion}={candidates}'" in error.value.remedy
+    assert f"--map {lesion}=none" in error.value.remedy
+
+
+def test_a_question_is_answered_by_map(task_content: dict[str, Any]) -> None:
+    task = task_with(task_content, "liver", "kidneys", "lesion", lesion="lesion")
+    assert map_labels(TS2, task, ["lesion=none"])["lesion"] is None
+    assert map_labels(TS2, task, ["lesion=Kidney cyst left,2"])["lesion"] == (1, 2)
+
+
+def test_values_are_shown_by_name() -> None:
+    assert named((1, 2), LITS) == "liver 1, tumour 2"
+    assert named((1, 2), {"kidney": (1, 2), "tumor": (2,)}) == "kidney 1, tumor 2"
+    assert named((1, 255), {"polyp": (1, 255)}) == "polyp 1, 255"
+    assert named((1, 3), {}) == "1, 3"
+    assert left_over({"liver": (1, 2), "spleen": None}, TS2) == {name: TS2[name] for name in list(TS2)[2:]}
+
+
 def test_without_a_task_every_organ_is_a_label() -> None:
     assert map_labels(AMOS, None) == {
         "spleen": (1,),
@@ -63,10 +139,11 @@ def test_what_the_user_says_goes_first(task_content: dict[str, Any]) -> None:
     ("organs", "said", "words"),
     [
         (LITS, ["spleen=1"], "--map names spleen, the task has liver"),
-        (LITS, ["liver=heart"], "heart is no value and no organ of the data"),
-        (LITS, ["liver=²"], "² is no value and no organ of the data"),
-        (LITS, ["liver=" + "9" * 5000], "is no value and no organ of the data"),
+        (LITS, ["liver=heart"], "heart is no value from 1 and no organ of the data"),
+        (LITS, ["liver=" + "9" * 5000], "is no value from 1 and no organ of the data"),
         (LITS, ["liver"], "expected LABEL=ORGAN"),
+        *((LITS, [f"liver={word}"], f"{word} is no value from 1") for word in ("0", "1_0", "-1", "²", "no", "1.0")),
+        (LITS, ["liver=1", "liver=2"], "--map names liver twice"),
         (LITS, ["liver="], "expected LABEL=ORGAN"),
         (LITS, ["liver=none"], "No label of the task"),
         ({"heart": (1,)}, [], "No label of the task .liver. is among the organs of the data .heart."),

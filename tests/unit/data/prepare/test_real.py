@@ -14,7 +14,8 @@ from flareseg.config.site import Site, check_site_fits, load_site
 from flareseg.config.task import Task
 from flareseg.data.datalist import load_cases
 from flareseg.data.prepare.layouts.source import Given
-from flareseg.data.prepare.run import Order, prepare
+from flareseg.data.prepare.order import Order
+from flareseg.data.prepare.run import prepare
 from flareseg.data.site_data import SiteData
 
 pytestmark = pytest.mark.shared_data

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from flareseg.config.task import Modality
 from flareseg.data.prepare.dicom import series_modality
+from flareseg.data.prepare.layouts.files import NIFTI, by_key, folders, listed, pair_up, stem
 from flareseg.data.prepare.layouts.source import (
+    BadCase,
     Given,
     SliceMasks,
     Source,
@@ -17,6 +19,7 @@ from flareseg.data.prepare.layouts.source import (
     told_modality,
     unreadable_source,
 )
+from flareseg.errors import DataError
 
 VALUES = {"liver": (1,), "kidney_right": (2,), "kidney_left": (3,), "spleen": (4,)}
 GREY: dict[str, dict[int, int]] = {
@@ -31,40 +34,59 @@ _ECHOES = ("InPhase", "OutPhase")
 
 def read(source: Path, given: Given) -> Source:
     """List the series; both echoes of T1DUAL and the T2SPIR of a patient are cases of that patient."""
-    cases = [*_series(source), *_volumes(source, given)]
-    if not cases:
+    found = [*_series(source, source), *_volumes(source, source, given)]
+    if not found:
         raise not_this_layout(source, "DICOM_anon/ with Ground/ in any subfolder, or ID/image.nii.gz with label.nii.gz")
-    return Source(tuple(cases), {"ct": {"liver": VALUES["liver"]}, "mr": VALUES})
+    cases = tuple(case for case in found if isinstance(case, SourceCase))
+    bad = tuple(case for case in found if isinstance(case, BadCase))
+    return Source(cases, {"ct": {"liver": VALUES["liver"]}, "mr": VALUES}, bad)
 
 
-def _series(source: Path) -> Iterator[SourceCase]:
-    for images in sorted(source.rglob("DICOM_anon")):
-        folder = images.parent
-        if not (folder / "Ground").is_dir():
-            raise no_partner(images, "masks", folder / "Ground")
-        echoes = [images / echo for echo in _ECHOES if (images / echo).is_dir()]
+def _series(folder: Path, source: Path) -> Iterator[SourceCase | BadCase]:
+    """The series of a folder and of all below it."""
+    images, ground = folder / "DICOM_anon", folder / "Ground"
+    if folder.name == "DICOM_anon":
+        return
+    if images.is_dir() and not ground.is_dir():
+        yield BadCase(_identifier(folder, source), no_partner(images, "masks", ground))
+    elif images.is_dir():
+        echoes = tuple(images / echo for echo in _ECHOES if (images / echo).is_dir())
         patient = _identifier(folder.parent if folder.name in _SEQUENCES else folder, source)
-        for series in echoes or [images]:
-            found = series_modality(series)
-            if found not in GREY:
-                raise unreadable_source(series, f"expected CT or MR, found modality {found}.", "Move it away.")
-            modality: Modality = "CT" if found == "CT" else "MR"
+        for series in echoes or (images,):
             name = _identifier(folder, source) + (f"-{series.name}" if echoes else "")
-            yield SourceCase(
-                name, patient, modality.lower(), modality, series, SliceMasks(folder / "Ground", GREY[modality])
-            )
+            try:
+                modality = _modality(series)
+            except DataError as error:
+                yield BadCase(name, error)
+                continue
+            masks = SliceMasks(ground, GREY[modality], echoes)
+            yield SourceCase(name, patient, modality.lower(), modality, series, masks)
+    for subfolder in folders(folder):
+        yield from _series(subfolder, source)
 
 
-def _volumes(source: Path, given: Given) -> Iterator[SourceCase]:
-    for image in sorted(source.rglob("image.nii*")):
-        label = image.with_name(image.name.replace("image", "label", 1))
-        if not label.is_file():
-            raise no_partner(image, "label", label)
+def _modality(series: Path) -> Modality:
+    found = series_modality(series)
+    if found not in GREY:
+        raise unreadable_source(series, f"expected CT or MR, found modality {found}.", "Move it away.")
+    return "CT" if found == "CT" else "MR"
+
+
+def _volumes(folder: Path, source: Path, given: Given) -> Iterator[SourceCase | BadCase]:
+    """The NIfTI pairs of a folder and of all below it."""
+    files = by_key(listed(folder), lambda path: stem(path).lower())
+    if "image" in files or "label" in files:
         modality = told_modality(given, source)
         if modality not in GREY:
             raise unreadable_source(source, f"expected modality CT or MR, found {modality}.", "Correct --modality.")
-        name = _identifier(image.parent, source)
-        yield SourceCase(name, name, modality.lower(), modality, image, label)
+        name = _identifier(folder, source)
+        images, labels = ({name: files[kind]} if kind in files else {} for kind in ("image", "label"))
+        pairs, bad = pair_up(images, labels, lambda kind, _: folder / f"{kind}{NIFTI[0]}")
+        yield from bad
+        for image, label in pairs.values():
+            yield SourceCase(name, name, modality.lower(), modality, image, label)
+    for subfolder in folders(folder):
+        yield from _volumes(subfolder, source, given)
 
 
 def _identifier(folder: Path, source: Path) -> str:

@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from flareseg.config.task import Modality
+from flareseg.data.prepare.layouts.dataset_json import labels_by_value, read_dataset_json
+from flareseg.data.prepare.layouts.files import stem
 from flareseg.data.prepare.layouts.source import (
+    BadCase,
     Given,
     Source,
     SourceCase,
-    labels_by_value,
     no_partner,
-    read_dataset_json,
-    stem,
+    there_twice,
     told_modality,
     unreadable_source,
 )
@@ -35,12 +36,19 @@ def read(source: Path, given: Given) -> Source:
         raise unreadable_source(
             path, 'expected training cases as {"image": ..., "label": ...}.', "Download it again."
         ) from None
+    cases: dict[str, SourceCase] = {}
+    bad: list[BadCase] = []
     for image, label in files:
-        for one, other, name in ((image, label, "image"), (label, image, "label")):
-            if not one.is_file():
-                raise no_partner(other, name, one)
-    cases = [SourceCase(stem(image), stem(image), modality.lower(), modality, image, label) for image, label in files]
-    return Source.of(cases, labels_by_value(content, path))
+        name = stem(image)
+        if name in cases:
+            bad.append(BadCase(name, there_twice(name, [cases.pop(name).place, image])))
+        elif not image.is_file():
+            bad.append(BadCase(name, no_partner(label, "image", image)))
+        elif not label.is_file():
+            bad.append(BadCase(name, no_partner(image, "label", label)))
+        else:
+            cases[name] = SourceCase(name, name, modality.lower(), modality, image, label)
+    return Source.of(list(cases.values()), labels_by_value(content, path), bad)
 
 
 def _modality(content: dict[str, Any], given: Given, source: Path) -> Modality:

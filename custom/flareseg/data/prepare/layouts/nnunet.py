@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from flareseg.config.task import Modality
+from flareseg.data.prepare.layouts.dataset_json import labels_by_name, read_dataset_json
+from flareseg.data.prepare.layouts.files import by_key, listed, pair_up, stem
 from flareseg.data.prepare.layouts.source import (
+    BadCase,
     Given,
     Source,
     SourceCase,
     no_partner,
     not_this_layout,
-    read_dataset_json,
     told_modality,
     unreadable_source,
 )
@@ -26,6 +29,7 @@ _CHANNELS: dict[tuple[str, ...], Modality] = {
     ("T2",): "MR",
     ("R", "G", "B"): "RGB",
 }
+_FIRST = "_0000"
 
 
 def read(source: Path, given: Given) -> Source:
@@ -44,14 +48,14 @@ def read(source: Path, given: Given) -> Source:
             path, f"expected file_ending {', '.join(_ENDINGS)}, found {ending}.", "Convert the images to NIfTI."
         )
     modality = _modality(content["channel_names"], given, source)
-    files = _listed(content, source) if "dataset" in content else _paired(source, ending)
-    if not files:
+    pairs, bad = _listed(content["dataset"], source) if "dataset" in content else _paired(source, ending)
+    if not pairs and not bad:
         raise not_this_layout(source, f"imagesTr/CASE_0000{ending} with labelsTr/CASE{ending}")
     cases = [
         SourceCase(name, name, modality.lower(), modality, image, label)
-        for name, (image, label) in sorted(files.items())
+        for name, (image, label) in sorted(pairs.items())
     ]
-    return Source.of(cases, _values(content["labels"], path))
+    return Source.of(cases, _values(content["labels"], path), bad)
 
 
 def _modality(channels: Any, given: Given, source: Path) -> Modality:
@@ -67,51 +71,45 @@ def _modality(channels: Any, given: Given, source: Path) -> Modality:
     return told_modality(given, source)
 
 
-def _paired(source: Path, ending: str) -> dict[str, tuple[Path, Path]]:
-    images = {
-        path.name.removesuffix(f"_0000{ending}"): path for path in (source / "imagesTr").glob(f"[!.]*_0000{ending}")
-    }
-    labels = {path.name.removesuffix(ending): path for path in (source / "labelsTr").glob(f"[!.]*{ending}")}
-    for name in sorted(set(images) ^ set(labels)):
-        if name in images:
-            raise no_partner(images[name], "label", source / "labelsTr" / f"{name}{ending}")
-        raise no_partner(labels[name], "image", source / "imagesTr" / f"{name}_0000{ending}")
-    return {name: (image, labels[name]) for name, image in images.items()}
+def _paired(source: Path, ending: str) -> tuple[dict[str, tuple[Path, Path]], list[BadCase]]:
+    endings = (ending,)
+    found = (path for path in listed(source / "imagesTr", endings) if stem(path, endings).endswith(_FIRST))
+    images = by_key(found, lambda path: stem(path, endings).removesuffix(_FIRST))
+    labels = by_key(listed(source / "labelsTr", endings), lambda path: stem(path, endings))
+
+    def expected(kind: str, name: str) -> Path:
+        return source / (f"labelsTr/{name}{ending}" if kind == "label" else f"imagesTr/{name}{_FIRST}{ending}")
+
+    return pair_up(images, labels, expected)
 
 
-def _listed(content: dict[str, Any], source: Path) -> dict[str, tuple[Path, Path]]:
+def _listed(entries: Mapping[str, Any], source: Path) -> tuple[dict[str, tuple[Path, Path]], list[BadCase]]:
     """Cases of the key ``dataset``, which names the files one by one."""
-    files = {}
-    for name, case in content["dataset"].items():
+    pairs, bad = {}, []
+    for name, case in entries.items():
         try:
             (image,), label = case["images"], case["label"]
         except (TypeError, KeyError, ValueError):
             raise unreadable_source(
                 source / "dataset.json", f"dataset.{name}: expected one image and a label.", "Correct the file."
             ) from None
-        files[name] = (source / image, source / label)
-        for one, other, kind in ((source / image, source / label, "image"), (source / label, source / image, "label")):
-            if not one.is_file():
-                raise no_partner(other, kind, one)
-    return files
+        pair = (source / image, source / label)
+        missing = next((place for place in (0, 1) if not pair[place].is_file()), None)
+        if missing is None:
+            pairs[name] = pair
+        else:
+            bad.append(BadCase(name, no_partner(pair[1 - missing], ("image", "label")[missing], pair[missing])))
+    return pairs, bad
 
 
 def _values(labels: dict[str, Any], path: Path) -> dict[str, tuple[int, ...]]:
     """Values of each label; a region lists several."""
-    if "ignore" in labels:
+    ignored = next((name for name in labels if name.strip().lower() == "ignore"), None)
+    if ignored is not None:
         raise unreadable_source(
             path,
-            f"labels.ignore ({labels['ignore']}) marks voxels that nobody annotated, and training would take them "
+            f"labels.{ignored} ({labels[ignored]}) marks voxels that nobody annotated, and training would take them "
             "for background.",
             "Annotate these voxels, or move cases that hold them away and remove the label.",
         )
-    values = {}
-    for name, value in labels.items():
-        listed = tuple(value) if isinstance(value, list) else (value,)
-        if not all(isinstance(item, int) for item in listed):
-            raise unreadable_source(
-                path, f"labels.{name}: expected a number or a list of numbers, found {value!r}.", "Correct the file."
-            )
-        if name != "background":
-            values[name] = listed
-    return values
+    return labels_by_name(labels, path)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from flareseg.config.task import Modality
 from flareseg.errors import DataError, ErrorCode
-
-NIFTI = (".nii.gz", ".nii")
 
 
 @dataclass(frozen=True)
@@ -24,10 +20,28 @@ class OrganFiles:
 
 @dataclass(frozen=True)
 class SliceMasks:
-    """A label of one PNG for each slice of a DICOM series; ``grey`` says which label value a grey value stands for."""
+    """A label of one PNG for each slice of a DICOM series.
+
+    Attributes:
+        folder: where the masks are.
+        grey: which label value a grey value stands for.
+        numbered_as: series of the same slices by one of which the masks may be numbered, beside the image itself.
+    """
 
     folder: Path
     grey: Mapping[int, int]
+    numbered_as: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class DicomLabel:
+    """DICOM objects (SEG or RTSTRUCT) that mark organs in a series.
+
+    Attributes:
+        organs: for each organ the objects that mark it, and the numbers of its segments or regions there.
+    """
+
+    organs: Mapping[str, tuple[tuple[Path, int], ...]]
 
 
 @dataclass(frozen=True)
@@ -39,7 +53,7 @@ class SourceCase:
         patient: cases of one patient are never in two splits.
         site: cases of different sites (modalities, centres) become data of different sites.
         modality: what the image is.
-        image: a file, or the folder of a DICOM series.
+        image: a file, the folder of a DICOM series, or the files of one.
         label: a file of label values, or its parts.
     """
 
@@ -47,8 +61,21 @@ class SourceCase:
     patient: str
     site: str
     modality: Modality
-    image: Path
-    label: Path | OrganFiles | SliceMasks
+    image: Path | tuple[Path, ...]
+    label: Path | OrganFiles | SliceMasks | DicomLabel
+
+    @property
+    def place(self) -> Path:
+        """A path that names the image in messages."""
+        return self.image if isinstance(self.image, Path) else self.image[0]
+
+
+@dataclass(frozen=True)
+class BadCase:
+    """A case of the source that cannot be prepared, and why."""
+
+    name: str
+    error: DataError
 
 
 @dataclass(frozen=True)
@@ -58,15 +85,19 @@ class Source:
     Attributes:
         cases: the cases, those of each site in a fixed order.
         values: for each site the organs that were annotated there, and the label values of each.
+        bad: what would be a case if it had all its parts, once.
     """
 
     cases: tuple[SourceCase, ...]
     values: Mapping[str, Mapping[str, tuple[int, ...]]]
+    bad: tuple[BadCase, ...] = ()
 
     @classmethod
-    def of(cls, cases: Sequence[SourceCase], values: Mapping[str, tuple[int, ...]]) -> Source:
+    def of(
+        cls, cases: Sequence[SourceCase], values: Mapping[str, tuple[int, ...]], bad: Sequence[BadCase] = ()
+    ) -> Source:
         """A source whose sites have all annotated the same organs."""
-        return cls(tuple(cases), {site: values for site in sorted({case.site for case in cases})})
+        return cls(tuple(cases), {site: values for site in sorted({case.site for case in cases})}, tuple(bad))
 
 
 @dataclass(frozen=True)
@@ -75,8 +106,8 @@ class Given:
 
     Attributes:
         modality: modality of the images.
-        images: glob pattern of the images (layout patterns).
-        labels: glob pattern of the labels (layout patterns).
+        images: glob pattern of the images (layouts patterns and bids).
+        labels: glob pattern of the labels (layouts patterns and bids).
     """
 
     modality: Modality | None = None
@@ -88,7 +119,7 @@ class Reader(Protocol):
     """Lists the cases of a source folder of one layout.
 
     Raises:
-        DataError: the folder is not of this layout, or an image has no label.
+        DataError: the folder is not of this layout.
     """
 
     def __call__(self, source: Path, given: Given) -> Source:
@@ -113,7 +144,16 @@ def unreadable_source(path: Path, problem: str, remedy: str) -> DataError:
 def no_partner(path: Path, other: str, expected: Path) -> DataError:
     """The error for an image without its label, or a label without its image."""
     return unreadable_source(
-        path, f"has no {other}: expected {expected}.", f"Add the {other}, or move the file out of the source."
+        path, f"has no {other}: expected {expected}.", f"Add the {other}, or leave the case out with --except."
+    )
+
+
+def there_twice(name: str, paths: Sequence[Path]) -> DataError:
+    """The error for files that would be one and the same image or label."""
+    return unreadable_source(
+        paths[0],
+        f"{name} is there twice: also as {', '.join(map(str, paths[1:]))}.",
+        "Keep one of them in the source, prepare a subfolder at a time, or leave the case out with --except.",
     )
 
 
@@ -122,48 +162,3 @@ def told_modality(given: Given, source: Path) -> Modality:
     if given.modality is None:
         raise unreadable_source(source, "the layout does not tell the modality.", "Add --modality CT, MR or RGB.")
     return given.modality
-
-
-def stem(path: Path, endings: tuple[str, ...] = NIFTI) -> str:
-    """The file's name without its ending, such as ``.nii.gz``."""
-    return next((path.name[: -len(ending)] for ending in endings if path.name.endswith(ending)), path.name)
-
-
-def natural(path: Path) -> list[str | int]:
-    """Sort key by which ``2.png`` comes before ``10.png``."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.name)]
-
-
-def volumes(folder: Path) -> list[Path]:
-    """The NIfTI files of a folder by name; files that start with a dot (macOS leaves ``._x.nii.gz``) are none."""
-    return sorted(path for path in folder.glob("*.nii*") if path.name.endswith(NIFTI) and not path.name.startswith("."))
-
-
-def read_dataset_json(source: Path) -> dict[str, Any]:
-    """Read ``dataset.json``.
-
-    Raises:
-        DataError: it is missing or is no JSON object with labels.
-    """
-    path = source / "dataset.json"
-    if not path.is_file():
-        raise not_this_layout(source, "dataset.json with imagesTr/ and labelsTr/")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise unreadable_source(path, f"is not JSON ({error}).", "Download or export it again.") from None
-    if not isinstance(content, dict) or not isinstance(content.get("labels"), dict):
-        raise unreadable_source(path, 'expected an object with "labels".', "Download or export it again.")
-    return content
-
-
-def labels_by_value(content: Mapping[str, Any], path: Path) -> dict[str, tuple[int, ...]]:
-    """Organs of ``{"0": "background", "1": "liver"}``, as MSD and AMOS write them."""
-    labels = content["labels"]
-    if not all(str(value).isdigit() and isinstance(name, str) for value, name in labels.items()):
-        raise unreadable_source(
-            path,
-            f'expected labels as {{"1": "liver"}}, found {json.dumps(labels)[:80]}.',
-            "The layout nnunet has names first: choose the layout that fits.",
-        )
-    return {name: (int(value),) for value, name in labels.items() if int(value)}
