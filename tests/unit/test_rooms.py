@@ -25,7 +25,7 @@ FLOORS = [
     ("learning", "job"),
     ("flare",),
     ("flare/server", "flare/site", "flare/safeguards", "report"),
-    ("flare/provision",),
+    ("flare/provision", "inference"),
     ("flare/site_check", "poc"),
     ("cli",),
 ]

@@ -14,6 +14,7 @@ COMMANDS = {
     "site": "Run a site: ready to join, approved jobs, what left it.",
     "job": "Bundle, resume and watch jobs.",
     "compare": "Run each job with each seed on this machine, and print means and differences.",
+    "predict": "Segment images with a trained model: label maps, volumes, and a sign of quality.",
     "report": "Write the report of a run or of federated statistics; with --site overlays and GIN samples of a site.",
     "settings": "List every key of task.yaml or site.yaml with its default and meaning.",
 }

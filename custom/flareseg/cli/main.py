@@ -27,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 done, 1 failed, 2 wrong input, 3 done without some of the sites, 130 interrupted.",
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong input, 3 done without some of the sites or images, 130 interrupted.",
 )
 
 

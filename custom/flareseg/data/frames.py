@@ -37,14 +37,7 @@ def read_frame(case: Case, resize: tuple[int, int] | None = None) -> tuple[np.nd
         DataError: a file is not readable as PNG or JPEG, holds more than 8 bits a channel, frame and mask differ in
             size, or the mask is not binary.
     """
-    frame, drawn = _open(case.image, case), _open(case.label, case)
-    if frame.mode in DEEP_MODES:
-        raise DataError(
-            f"{case.image}: expected 8 bits a channel, found the mode {frame.mode}.",
-            "Export the frame as RGB.",
-            code=ErrorCode.UNREADABLE_IMAGE,
-            case=case.name,
-        )
+    frame, drawn = open_frame(case.image, case.name), _open(case.label, case.name)
     if frame.size != drawn.size:
         raise DataError(
             f"{case.label}: expected the frame's {frame.width} x {frame.height} pixels, "
@@ -56,20 +49,42 @@ def read_frame(case: Case, resize: tuple[int, int] | None = None) -> tuple[np.nd
     colours, mask = frame.convert("RGB"), Image.fromarray(_foreground(drawn, case).astype(np.uint8) * 255)
     if resize is not None:
         colours, mask = (picture.resize(resize, Image.Resampling.BILINEAR) for picture in (colours, mask))
-    pixels = np.asarray(colours, dtype=np.float32)[::-1, ::-1]
     inside = (np.asarray(mask) > 127)[::-1, ::-1]
     return (
-        np.ascontiguousarray(pixels.transpose(2, 1, 0)[..., None]),
+        frame_pixels(colours),
         np.ascontiguousarray(inside.T[..., None].astype(np.uint8)),
     )
 
 
-def _open(path: Path, case: Case) -> Image.Image:
+def open_frame(path: Path, case: str) -> Image.Image:
+    """Open a photograph, upright.
+
+    Raises:
+        DataError: it is not readable as PNG or JPEG, or holds more than 8 bits a channel.
+    """
+    frame = _open(path, case)
+    if frame.mode in DEEP_MODES:
+        raise DataError(
+            f"{path}: expected 8 bits a channel, found the mode {frame.mode}.",
+            "Export the frame as RGB.",
+            code=ErrorCode.UNREADABLE_IMAGE,
+            case=case,
+        )
+    return frame
+
+
+def frame_pixels(colours: Image.Image) -> np.ndarray:
+    """The pixels of an RGB picture as float32 (3, X, Y, 1), values from 0 to 255; axes as :func:`read_frame` says."""
+    pixels = np.asarray(colours, dtype=np.float32)[::-1, ::-1]
+    return np.ascontiguousarray(pixels.transpose(2, 1, 0)[..., None])
+
+
+def _open(path: Path, case: str) -> Image.Image:
     try:
         with Image.open(path, formats=FORMATS) as picture:
             return ImageOps.exif_transpose(picture)
     except Exception as error:  # Pillow raises whatever the decoder raised; all mean the same to the site
-        raise unreadable(path, "PNG or JPEG", case.name, error) from None
+        raise unreadable(path, "PNG or JPEG", case, error) from None
 
 
 def _foreground(drawn: Image.Image, case: Case) -> np.ndarray:

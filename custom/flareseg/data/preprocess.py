@@ -44,8 +44,8 @@ def preprocess(case: Case, task: Task, site: Site) -> tuple[np.ndarray, np.ndarr
         return normalize(pixels, task.modalities["RGB"]), masks, np.ones(3, dtype=np.float32)
     values, masks, affine = read_volume(case, task, site)
     pixdim = [wanted or own for wanted, own in zip(task.spacing, voxel_sizes(affine), strict=True)]
-    values = _resample(values[None], affine, pixdim, "bilinear")
-    masks = _resample(masks, affine, pixdim, "nearest")
+    values, _ = resample(values[None], affine, pixdim, "bilinear")
+    masks, _ = resample(masks, affine, pixdim, "nearest")
     scaled = normalize(values, task.modalities[site.modality])
     return scaled, (masks > 0.5).astype(np.uint8), np.asarray(pixdim, dtype=np.float32)
 
@@ -127,9 +127,21 @@ def _masks(label: np.ndarray, case: Case, task: Task, site: Site) -> np.ndarray:
     return masks
 
 
-def _resample(volume: np.ndarray, affine: np.ndarray, pixdim: list[float], mode: str) -> np.ndarray:
+def resample(volume: np.ndarray, affine: np.ndarray, pixdim: list[float], mode: str) -> tuple[np.ndarray, np.ndarray]:
+    """Resample to a spacing; what has it already, to a thousandth, stays as it is.
+
+    Args:
+        volume: (C, X, Y, Z).
+        affine: (4, 4), voxel indices to mm.
+        pixdim: wanted spacing in mm.
+        mode: ``bilinear`` or ``nearest``.
+
+    Returns:
+        float32 (C, X', Y', Z') and its affine; ``volume`` itself where nothing is to be done.
+    """
     if np.allclose(voxel_sizes(affine), pixdim, rtol=1e-3):
-        return volume
+        return volume, affine
     tensor = MetaTensor(torch.as_tensor(volume, dtype=torch.float32), affine=torch.as_tensor(affine))
     spacing = Spacing(pixdim=pixdim, mode=mode, padding_mode="border", dtype=torch.float32)
-    return np.asarray(spacing(tensor).numpy())
+    result = spacing(tensor)
+    return np.asarray(result.numpy()), np.asarray(result.affine, dtype=np.float64)

@@ -23,6 +23,22 @@ def slice_png(
     window: tuple[float, float] = (0.0, 1.0),
     pixels: int = _PIXELS,
 ) -> str:
+    """A slice as :func:`slice_picture` draws it, as a ``data:`` address of a PNG."""
+    stream = io.BytesIO()
+    # 256 colours hold all greys that matter beside the contours, in a quarter of the bytes
+    picture = slice_picture(image, spacing, truth, prediction, window, pixels)
+    picture.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(stream, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"
+
+
+def slice_picture(
+    image: np.ndarray,
+    spacing: np.ndarray,
+    truth: np.ndarray | None = None,
+    prediction: np.ndarray | None = None,
+    window: tuple[float, float] = (0.0, 1.0),
+    pixels: int = _PIXELS,
+) -> Image.Image:
     """Draw an axial slice as radiologists see it: the patient's right at the left, the front at the top.
 
     Args:
@@ -34,7 +50,7 @@ def slice_png(
         pixels: of the longer side.
 
     Returns:
-        A ``data:`` address of a PNG.
+        An RGB picture.
     """
     width, height = image.shape[1] * float(spacing[0]), image.shape[2] * float(spacing[1])
     scale = pixels / _DPI / max(width, height)
@@ -56,11 +72,7 @@ def slice_png(
     axes.set_xlim(image.shape[1] - 0.5, -0.5)
     axes.set_ylim(-0.5, image.shape[2] - 0.5)
     canvas.draw()
-    stream = io.BytesIO()
-    # 256 colours hold all greys that matter beside the contours, in a quarter of the bytes
-    picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-    picture.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(stream, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
 
 
 def informative_slices(truth: np.ndarray, prediction: np.ndarray, count: int = SLICES) -> list[int]:

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from pydantic import ValidationError
-
-import flareseg
 from flareseg.config.site import load_site
 from flareseg.config.task import Task
-from flareseg.errors import ErrorCode, FlaresegError, SettingsError
+from flareseg.errors import FlaresegError, SettingsError
 from flareseg.record.run import RunRecord
 from flareseg.report.facts import load_record
 from flareseg.report.site import write_site_report
@@ -39,17 +36,11 @@ def load_result_task(model: Path) -> Task:
     Raises:
         FlaresegError: the file is no model of ours, or holds a task of another version.
     """
-    from flareseg.record.model_file import load_model  # PyTorch, which other commands do without
+    # PyTorch, which other commands do without
+    from flareseg.learning.trained import task_of_model
+    from flareseg.record.model_file import load_model
 
-    _, about = load_model(model)
-    try:
-        return Task.model_validate(about["task"])
-    except (KeyError, ValidationError):
-        raise FlaresegError(
-            f"{model}: its task is not one that flareseg {flareseg.__version__} reads.",
-            f"It was written by flareseg {about.get('flareseg', 'of an unknown version')}: use that one.",
-            code=ErrorCode.BAD_MODEL,
-        ) from None
+    return task_of_model(model, load_model(model)[1])
 
 
 def write_owner_pages(

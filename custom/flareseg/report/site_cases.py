@@ -15,11 +15,11 @@ from flareseg.config.site import Site
 from flareseg.config.task import Task
 from flareseg.data.cache import Cache, Volume
 from flareseg.data.datalist import Case, SplitName, load_cases
-from flareseg.errors import DataError, ErrorCode, FlaresegError
+from flareseg.errors import DataError, ErrorCode
 from flareseg.learning.metrics import dice_per_label
 from flareseg.learning.predict import predict_logits
 from flareseg.learning.seeding import generator
-from flareseg.networks.state import build_network, local_names
+from flareseg.learning.trained import network_of
 from flareseg.record.model_file import load_model
 from flareseg.report.overlays import informative_slices
 
@@ -75,30 +75,9 @@ def segment(task: Task, site: Site, model: Path, cases: Sequence[Case]) -> list[
         DataError: a case cannot be used.
         FlaresegError: the model file cannot be used, is encrypted or of another task, or the task has local parameters.
     """
-    network = build_network(task)
-    if local_names(network, task):
-        raise FlaresegError(
-            f"{model}: holds only what the sites share; task {task.name} has parameters that stay at each site.",
-            "There is no site report for such a task; read the scores of the run's report.",
-            code=ErrorCode.BAD_MODEL,
-        )
-    state = load_model(model)[0]
-    if all(value.dtype == torch.uint8 for value in state.values()):
-        raise FlaresegError(
-            f"{model}: holds ciphertexts, which only sites can read.",
-            "Give the copy that the site keeps: models/JOB_ID.pt in its kit.",
-            code=ErrorCode.BAD_MODEL,
-        )
-    try:
-        network.load_state_dict(state)
-    except RuntimeError:
-        raise FlaresegError(
-            f"{model}: its weights are not those of the network of task {task.name}.",
-            "Give a model and the task.yaml of the same job.",
-            code=ErrorCode.BAD_MODEL,
-        ) from None
+    network = network_of(model, load_model(model)[0], task)
     cuda = torch.cuda.is_available() and site.device != "cpu"
-    network.to("cuda" if cuda else "cpu").eval()
+    network.to("cuda" if cuda else "cpu")
     annotated = [index for index, label in enumerate(task.labels) if site.labels[label] is not None]
     with tempfile.TemporaryDirectory(prefix="flareseg-report-") as scratch:
         store = Cache(site.cache or Path(scratch), task, site)
