@@ -136,7 +136,10 @@ def _write(image: Image, masks: np.ndarray, folder: Path, wishes: Wishes, task: 
     if wishes.preview:
         write_whole(folder / f"{name}.preview.png", montage(image, masks, task))
     if image.source.kind == "dicom" and masks.any():
-        write_whole(folder / f"{name}.seg.dcm", dicom_seg(image, masks, task))
+        try:
+            write_whole(folder / f"{name}.seg.dcm", dicom_seg(image, masks, task))
+        except DataError as error:  # the label map is there
+            image.doubts.append(f"no DICOM-SEG was written: {error.message}")
 
 
 def _too_large(source: Input) -> DataError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import IO, Any
 from zipfile import ZIP_STORED, ZipFile
 
@@ -118,6 +119,8 @@ def load_model(path: Path) -> tuple[State, dict[str, Any]]:
 
 def _not_ours(path: Path, error: Exception) -> FlaresegError:
     reason = " ".join(str(error).split())[:200]
+    if isinstance(error, UnpicklingError):  # its text advises to load the file unsafely
+        reason = "it holds more than weights and plain values, and was not loaded"
     return FlaresegError(
         f"{path}: is not a flareseg model ({type(error).__name__}: {reason}).",
         "Use a model file that flareseg wrote.",
