@@ -36,9 +36,12 @@ def is_type_variable(value: ast.expr | None) -> bool:
 
 
 def homes() -> dict[str, list[str]]:
-    """The modules of each public name; functions of ``cli`` are commands, named for who types them."""
+    """The modules of each public name.
+
+    Functions of ``cli`` are commands, named for who types them; a network's settings have the name of the network.
+    """
     found = defaultdict(list)
-    for path in sorted(PACKAGE.rglob("*.py")):
+    for path in sorted(set(PACKAGE.rglob("*.py")) - set((PACKAGE / "networks" / "nets").glob("*.py"))):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         if path.parent.name == "cli":
             tree.body = [node for node in tree.body if not isinstance(node, ast.FunctionDef)]

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Literal
 
 from flareseg.data.frames import SUFFIXES as FRAMES
+from flareseg.data.prepare.layouts.source import NIFTI
 from flareseg.errors import SettingsError
 
-NIFTI = (".nii", ".nii.gz")
-Kind = Literal["nifti", "dicom", "frame"]
+InputKind = Literal["nifti", "dicom", "frame"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Input:
 
     name: str
     path: Path
-    kind: Kind
+    kind: InputKind
 
 
 def find_inputs(paths: Sequence[Path]) -> list[Input]:
@@ -39,7 +39,7 @@ def find_inputs(paths: Sequence[Path]) -> list[Input]:
     Raises:
         SettingsError: a path does not exist, or stands for no image.
     """
-    found: list[tuple[str, Path, Kind]] = []
+    found: list[tuple[str, Path, InputKind]] = []
     for path in paths:
         several = list(_inputs_of(path))
         if not several:
@@ -50,7 +50,7 @@ def find_inputs(paths: Sequence[Path]) -> list[Input]:
     return list(_named(found))
 
 
-def _inputs_of(path: Path) -> Iterator[tuple[str, Path, Kind]]:
+def _inputs_of(path: Path) -> Iterator[tuple[str, Path, InputKind]]:
     if path.is_dir():
         yield from _inputs_below(path)
     elif path.suffix.lower() == ".json":
@@ -68,7 +68,7 @@ def _inputs_of(path: Path) -> Iterator[tuple[str, Path, Kind]]:
         yield _stem(path), path, kind
 
 
-def _inputs_below(root: Path) -> Iterator[tuple[str, Path, Kind]]:
+def _inputs_below(root: Path) -> Iterator[tuple[str, Path, InputKind]]:
     series: set[Path] = set()
     for path in sorted(root.rglob("*")):
         if not path.is_file() or any(part.startswith(".") for part in path.relative_to(root).parts):
@@ -82,7 +82,7 @@ def _inputs_below(root: Path) -> Iterator[tuple[str, Path, Kind]]:
             yield "-".join(inside) or root.resolve().name, path.parent, "dicom"
 
 
-def _kind_of(path: Path) -> Kind:
+def _kind_of(path: Path) -> InputKind:
     name = path.name.lower()
     return "nifti" if name.endswith(NIFTI) else "frame" if name.endswith(FRAMES) else "dicom"
 
@@ -110,7 +110,7 @@ def _listed(path: Path) -> list[Path]:
         ) from None
 
 
-def _named(found: Sequence[tuple[str, Path, Kind]]) -> Iterator[Input]:
+def _named(found: Sequence[tuple[str, Path, InputKind]]) -> Iterator[Input]:
     """Results lie side by side: of two inputs of one name the second gets a number."""
     taken: set[str] = set()
     for wanted, path, kind in found:

@@ -78,7 +78,7 @@ def label_map(masks: np.ndarray, task: Task) -> np.ndarray:
     return result
 
 
-def measure(
+def measure_masks(
     masks: np.ndarray, spacing: np.ndarray, task: Task, signs: Sequence[float], flat: bool
 ) -> list[Measurement]:
     """Measure each label.

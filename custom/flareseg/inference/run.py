@@ -15,10 +15,10 @@ from flareseg.files import write_whole
 from flareseg.inference.dicom_seg import dicom_seg
 from flareseg.inference.images import Image, read_image
 from flareseg.inference.inputs import Input
-from flareseg.inference.measure import Measurement, clean, label_map, measure
+from flareseg.inference.measure import Measurement, clean, label_map, measure_masks
 from flareseg.inference.outputs import write_sidecars, write_tables, write_volume
 from flareseg.inference.preview import montage
-from flareseg.inference.segment import segment
+from flareseg.inference.segment import segment_image
 from flareseg.learning.trained import Trained
 
 
@@ -114,10 +114,10 @@ def _predict(model: Trained, source: Input, folder: Path, wishes: Wishes) -> tup
             code=ErrorCode.UNREADABLE_IMAGE,
             case=source.name,
         ) from None
-    result = segment(model, image, flips=wishes.flips, probabilities=wishes.probabilities)
+    result = segment_image(model, image, flips=wishes.flips, probabilities=wishes.probabilities)
     masks = clean(result.masks, task, largest=wishes.largest, fill=wishes.fill)
     signs = result.agreement if result.agreement is not None else result.certainty
-    found = measure(masks, image.spacing, task, signs, image.modality == "RGB")
+    found = measure_masks(masks, image.spacing, task, signs, image.modality == "RGB")
     _write(image, masks, folder, wishes, task)
     if result.probabilities is not None:
         for label, volume in zip(task.labels, result.probabilities, strict=True):

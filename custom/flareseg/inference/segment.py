@@ -38,7 +38,7 @@ class Segmentation:
 
 
 @torch.no_grad()
-def segment(model: Trained, image: Image, *, flips: bool = False, probabilities: bool = False) -> Segmentation:
+def segment_image(model: Trained, image: Image, *, flips: bool = False, probabilities: bool = False) -> Segmentation:
     """Apply a network to an image.
 
     The image is brought to the task's grid as in training; logits, not masks, are interpolated back.
