@@ -12,7 +12,7 @@ from flareseg.config.site import check_site_fits, load_site
 from flareseg.errors import SettingsError
 from flareseg.report import load_record, report_facts, summary_table, write_report, write_site_report
 from flareseg.report.folder import report_folder
-from flareseg.report.owner import find_model, load_result_task
+from flareseg.report.owner import find_model, load_result_task, model_line
 from flareseg.report.statistics import load_statistics, write_statistics
 
 EXAMPLES = (
@@ -41,7 +41,7 @@ def report(
         record = load_record(result)
         html, facts = write_report(record, report_folder(output, record.job_name, record.job_id))
         console.print(summary_table(report_facts(record)))
-        tell(f"Report: {html}\nFacts:  {facts}")
+        tell(f"Report: {html}\nFacts:  {facts}\n{model_line(result)}".rstrip())
         return
     if name is None:
         raise SettingsError("--site needs --name.", "Give the site's name, such as --name ct-a.")

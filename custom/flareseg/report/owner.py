@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,6 +29,22 @@ def find_model(result: Path) -> Path:
     if not models:
         raise SettingsError(f"{result}: no flareseg/{winner}.pt below it.", "Download the result again.")
     return models[0]
+
+
+def model_line(result: Path) -> str:
+    """The winning model of a result and its SHA-256, in one line; empty where there is none.
+
+    An encrypted model is named too, though only the sites can read it.
+    """
+    try:
+        model = find_model(result)
+    except SettingsError:
+        return ""
+    digest = hashlib.sha256()
+    with model.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return f"Model:  {model} (SHA-256 {digest.hexdigest()}); see docs/model.md"
 
 
 def load_result_task(model: Path) -> Task:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from flareseg.poc.run import Outcome
 from flareseg.poc.workspace import PocWorkspace
 from flareseg.record.model_file import save_model, to_numpy
 from flareseg.record.run import RunRecord
+from flareseg.report.owner import model_line
 
 Ended = Callable[[dict[str, str], bool], int]
 
@@ -80,6 +82,16 @@ def test_pages_are_linked(ended: Ended, tmp_path: Path, capsys: pytest.CaptureFi
     assert ended({}, False) == 0
     assert "No page" not in capsys.readouterr().out
     assert 'href="sites/mr-a/mr-a.html"' in (tmp_path / "run/report/latest/report.html").read_text()
+
+
+def test_the_model_file_is_named_with_its_digest(complete: RunRecord, tmp_path: Path) -> None:
+    folder = tmp_path / "workspace/flareseg"
+    folder.mkdir(parents=True)
+    (folder / "record.json").write_text(complete.model_dump_json())
+    assert model_line(tmp_path) == ""
+    (folder / f"{complete.evaluation.winner}.pt").write_bytes(b"weights")
+    digest = hashlib.sha256(b"weights").hexdigest()
+    assert f"{folder / str(complete.evaluation.winner)}.pt (SHA-256 {digest})" in model_line(tmp_path)
 
 
 def test_local_parameters(ended: Ended, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
