@@ -9,11 +9,11 @@ INFLUENCE = 0.1
 FAR = 0.3
 """A site whose Dice is so far from every other site's is named."""
 
-Scores = Mapping[str, float]
+ScoreOfSite = Mapping[str, float]
 """Site to its Dice of one model."""
 
 
-def gain(new: Scores, old: Scores) -> float:
+def gain(new: ScoreOfSite, old: ScoreOfSite) -> float:
     """How much better one model is than another: the sites' differences added up, each within ±:data:`INFLUENCE`.
 
     Only sites that scored both count, so no model gains by a missing site, and a site's level, which differs with its
@@ -30,7 +30,7 @@ def gain(new: Scores, old: Scores) -> float:
     return sum(_counted(new[site] - old[site]) for site in sorted(new.keys() & old.keys()))
 
 
-def best_model(models: Mapping[str, Scores]) -> str | None:
+def best_model(models: Mapping[str, ScoreOfSite]) -> str | None:
     """The model whose worst comparison with another is the best (minimax); of equals the first.
 
     A model that is better than each other one by :func:`gain` is the winner in any case.
@@ -54,7 +54,7 @@ def mean_score(values: Iterable[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def far_sites(scores: Scores) -> dict[str, float]:
+def far_sites(scores: ScoreOfSite) -> dict[str, float]:
     """Sites whose Dice is more than :data:`FAR` from that of each of two or more others, with the nearest of these."""
     nearest = {
         site: min((value for other, value in scores.items() if other != site), key=lambda value: abs(value - mine))
@@ -64,7 +64,7 @@ def far_sites(scores: Scores) -> dict[str, float]:
     return {site: other for site, other in nearest.items() if abs(scores[site] - other) > FAR}
 
 
-def lone_preferences(winner: Scores, other: Scores) -> dict[str, float]:
+def lone_preferences(winner: ScoreOfSite, other: ScoreOfSite) -> dict[str, float]:
     """Sites that prefer the other model by more than is counted, while the rest together prefer the winner."""
     both = sorted(winner.keys() & other.keys())
     found = {}
