@@ -131,7 +131,9 @@ def memory(sites: int, channels: tuple[int, ...]) -> Row:
     beyond = in_child("benchmarks.fedgs_server", sites, *channels)
     size = sum(array.nbytes for array in Server(PlainAggregator(), channels, sites).weights.values()) / 1e6
     name = f"FedGS at the server: peak memory of a round of {sites} sites beside the model, less the largest variable"
-    limit = "2 models are the int64 sum; the rest is the threads' scratch and the sketches, 0.5 MB each whatever the model"
+    limit = (
+        "2 models are the int64 sum; the rest is the threads' scratch and the sketches, 0.5 MB each whatever the model"
+    )
     return Row(name, f"{size / 4:.1f} M", beyond, size, "MB", 2.2, limit)
 
 
