@@ -10,7 +10,6 @@ import numpy as np
 
 import flareseg
 from flareseg.config.task import Task
-from flareseg.data.prepare.dicom import series_files
 from flareseg.errors import DataError, ErrorCode
 from flareseg.inference.images import Image
 
@@ -51,8 +50,7 @@ def dicom_seg(image: Image, masks: np.ndarray, task: Task) -> bytes:
     except ImportError:
         raise _unusable(image, "writing DICOM-SEG needs highdicom.", "pip install 'flareseg[dicom]'") from None
     assert image.series is not None
-    files = series_files(image.source.path)
-    slices: list[Any] = [dcmread(files[number]) for number in image.series.order]
+    slices: list[Any] = [dcmread(path) for path in image.series.files]
     found = [index for index in range(len(masks)) if masks[index].any()]
     if not found:
         raise _unusable(image, "no label was found: there is no segment to write.", "See the table.")

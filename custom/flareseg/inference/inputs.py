@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from flareseg.data.frames import SUFFIXES as FRAMES
-from flareseg.data.prepare.layouts.source import NIFTI
+from flareseg.data.prepare.layouts.files import NIFTI
 from flareseg.errors import SettingsError
 
 InputKind = Literal["nifti", "dicom", "frame"]
