@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import json
 import os
+import zlib
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,10 @@ from flareseg.data.preprocess import preprocess
 from flareseg.data.scratch import scratch_folder
 from flareseg.errors import DataError, ErrorCode, unreadable
 
-CACHE_VERSION = 2
+CACHE_VERSION = 3
+_ARRAYS = ("image.npy", "label.npy", "spacing.npy", "foreground.npy")
+_SUMS = "sums.json"
+_BLOCK = 1 << 20
 _FOREGROUND_VOXELS = 1024
 
 
@@ -50,7 +54,8 @@ class Cache:
     """A folder of preprocessed cases.
 
     An entry is written beside its place and renamed into it, so that a reader never sees half of one and two
-    processes may share the folder.
+    processes may share the folder. The first time that a process opens one it compares each file with its CRC-32: a bit
+    that flipped on the disk would be another voxel in every round.
 
     Args:
         folder: where entries lie; made when missing.
@@ -63,6 +68,7 @@ class Cache:
         self.task = task
         self.site = site
         self.digests = Digests(folder / "digests")
+        self._whole: set[Path] = set()
         shaping = {
             "version": CACHE_VERSION,
             "labels": [(name, site.labels[name]) for name in task.labels],
@@ -105,7 +111,7 @@ class Cache:
 
     def _load(self, case: Case, key: str) -> Volume:
         entry = self.folder / key
-        volume = _open(entry)
+        volume = self._open(entry)
         if volume is None:
             self._discard(entry)
             prepared = preprocess(case, self.task, self.site)
@@ -117,7 +123,7 @@ class Cache:
                     case=case.name,
                 )
             self._write(entry, *prepared)
-            volume = _open(entry)
+            volume = self._open(entry)
         if volume is None:
             raise self._unusable("what was written cannot be read again")
         return volume
@@ -129,6 +135,13 @@ class Cache:
             code=ErrorCode.CACHE_UNUSABLE,
         )
 
+    def _open(self, entry: Path) -> Volume | None:
+        if entry not in self._whole:
+            if not _is_whole(entry):
+                return None
+            self._whole.add(entry)
+        return _open(entry)
+
     def _discard(self, entry: Path) -> None:
         """Take a damaged entry out of the way."""
         if not entry.exists():
@@ -137,7 +150,7 @@ class Cache:
             # Another process may have replaced it since: under the lock nobody takes a whole one away.
             with suppress(OSError):  # a file system without locks
                 fcntl.flock(lock, fcntl.LOCK_EX)
-            if _open(entry) is None and entry.exists():
+            if self._open(entry) is None and entry.exists():
                 os.rename(entry, grave / "entry")
 
     def _write(self, entry: Path, image: np.ndarray, label: np.ndarray, spacing: np.ndarray) -> None:
@@ -147,11 +160,29 @@ class Cache:
             np.save(scratch / "label.npy", np.asfortranarray(label), allow_pickle=False)
             np.save(scratch / "spacing.npy", spacing, allow_pickle=False)
             np.save(scratch / "foreground.npy", _foreground(label), allow_pickle=False)
+            (scratch / _SUMS).write_text(json.dumps(_sums(scratch)))
             try:
                 os.rename(scratch, entry)
             except OSError:
                 if not entry.is_dir():  # another process was first: its entry is the same
                     raise
+
+
+def _sums(entry: Path) -> dict[str, int]:
+    sums = dict.fromkeys(_ARRAYS, 0)
+    for name in _ARRAYS:
+        with (entry / name).open("rb") as stream:
+            while block := stream.read(_BLOCK):
+                sums[name] = zlib.crc32(block, sums[name])
+    return sums
+
+
+def _is_whole(entry: Path) -> bool:
+    """Whether the files of an entry are there, and as they were written."""
+    try:
+        return bool(json.loads((entry / _SUMS).read_bytes()) == _sums(entry))
+    except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
+        return False
 
 
 def _open(entry: Path) -> Volume | None:

@@ -128,6 +128,22 @@ def test_a_cut_entry_is_made_again(
     assert entries(tmp_path / "cache") == [entry]
 
 
+@pytest.mark.parametrize("name", ["image.npy", "label.npy", "spacing.npy", "foreground.npy", "sums.json"])
+def test_a_flipped_bit_is_another_voxel_for_nobody(
+    site_file: Path, task: Task, tmp_path: Path, calls: list[str], name: str
+) -> None:
+    cache, case = make(site_file, task, tmp_path / "cache")
+    cache.load(case)
+    (entry,) = entries(tmp_path / "cache")
+    whole = {path.name: path.read_bytes() for path in entry.iterdir()}
+    spoiled = bytearray(whole[name])
+    spoiled[-2] ^= 1 << 3
+    (entry / name).write_bytes(spoiled)
+    make(site_file, task, tmp_path / "cache")[0].load(case)  # another process
+    assert calls == [case.name] * 2
+    assert {path.name: path.read_bytes() for path in entry.iterdir()} == whole
+
+
 def test_nothing_half_written_remains(site_file: Path, task: Task, tmp_path: Path) -> None:
     cache, case = make(site_file, task, tmp_path / "cache")
     case.label.write_bytes(b"")

@@ -97,16 +97,16 @@ class SegmentationExecutor(Executor):
             return make_reply(ReturnCode.TASK_ABORTED)
         except FlaresegError as error:
             return self._failure(error, fl_ctx)
-        except (MemoryError, torch.cuda.OutOfMemoryError):
-            return self._failure(
-                FlaresegError(
-                    "The site ran out of memory.",
-                    "Ask for a smaller batch_size or patch, or give the process more memory.",
-                    code=ErrorCode.OUT_OF_MEMORY,
-                ),
-                fl_ctx,
-            )
         except Exception as error:
+            if _is_out_of_memory(error):
+                return self._failure(
+                    FlaresegError(
+                        "The site ran out of memory.",
+                        "Ask for a smaller batch_size or patch, or give the process more memory.",
+                        code=ErrorCode.OUT_OF_MEMORY,
+                    ),
+                    fl_ctx,
+                )
             self.log_exception(fl_ctx, "unexpected error")
             return self._failure(
                 FlaresegError(
@@ -253,3 +253,8 @@ class SegmentationExecutor(Executor):
         for tag, value in values.items():
             dxo = create_analytic_dxo(tag=tag, value=value, data_type=AnalyticsDataType.SCALAR, global_step=step)
             send_analytic_dxo(self, dxo, fl_ctx)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether there was no memory: on a processor PyTorch says so in a plain RuntimeError."""
+    return isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)) or "can't allocate memory" in str(error)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from nvflare.apis.dxo import DXO, DataKind, MetaKey, from_shareable
 from nvflare.apis.event_type import EventType
@@ -24,6 +25,7 @@ from flareseg.flare import names
 from flareseg.flare.names import META_MEAN_SCALE, Header, TaskName
 from flareseg.flare.site import local_parameters
 from flareseg.flare.site.executor import SegmentationExecutor
+from flareseg.learning.learner import Learner
 from flareseg.networks import build_network, initial_state, local_names
 from flareseg.record.messages import PrivacyMessage, RoundReport
 from flareseg.record.model_file import to_numpy
@@ -144,6 +146,18 @@ def test_two_jobs_of_one_run_do_not_write_over_each_other(site: Site, monkeypatc
     assert own.read_bytes() == before
     del first
     train(site, SegmentationExecutor(), 0)
+
+
+def _exhaust(*arguments: Any) -> None:
+    torch.empty(2**60, dtype=torch.uint8)
+
+
+@pytest.mark.parametrize("task_name", [TaskName.TRAIN, TaskName.VALIDATE])
+def test_a_site_without_memory_says_so(site: Site, monkeypatch: pytest.MonkeyPatch, task_name: str) -> None:
+    monkeypatch.setattr(Learner, "validate", _exhaust)
+    monkeypatch.setattr(Learner, "train", _exhaust)
+    reply = site.ask(SegmentationExecutor(), task_name)
+    assert reply.get_header(Header.ERROR) == {"code": "OUT_OF_MEMORY", "case": None}
 
 
 def test_a_case_whose_name_is_not_utf_8_fails_as_any_other(site: Site) -> None:
