@@ -87,13 +87,7 @@ class ProvisionedWorkspace(PocWorkspace):
         self.call("nvflare", "provision", "-p", self.poc / "project.yml", "-w", self.poc, "--force")
 
     def start_kit(self, kit: Path) -> None:
-        """Start a participant as its operator does; where it was killed, its note of its own number goes first.
-
-        NVFlare's script takes a dead process whose parent has not asked for it, as in a container, for a running one.
-        """
-        if not processes_of(kit):
-            for name in ("daemon_pid.fl", "pid.fl"):
-                (kit / name).unlink(missing_ok=True)
+        """Start a participant as its operator does."""
         with (self.folder / f"{kit.name}.out").open("a") as output:
             subprocess.run(
                 [str(kit / "startup" / "start.sh")],

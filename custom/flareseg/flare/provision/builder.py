@@ -19,6 +19,7 @@ from flareseg.flare.provision.kit import write_readme, write_sample, write_site_
 from flareseg.flare.provision.monitoring import monitoring_components
 from flareseg.flare.provision.policy import JOB_COMPONENTS, authorization, privacy
 from flareseg.flare.provision.resources import COMMUNICATION, client_resources, server_resources
+from flareseg.flare.provision.scripts import UMASK, adapt_script
 from flareseg.flare.provision.versions import write_versions
 from flareseg.flare.safeguards.logs import LOG_CONFIG, event_logs
 
@@ -26,8 +27,6 @@ RESOURCES = "resources.json.default"
 COMMUNICATION_FILE = "comm_config.json"
 AUTHORIZATION_FILE = "authorization.json.default"
 PRIVACY_FILE = "privacy.json"
-_UMASK = 0o077
-_SCRIPTS = (ProvFileName.START_SH, ProvFileName.SUB_START_SH)
 SERVER_KEYS, SITE_KEYS = ProvFileName.SERVER_CONTEXT_TENSEAL, ProvFileName.CLIENT_CONTEXT_TENSEAL
 
 
@@ -61,7 +60,7 @@ class SitePolicyBuilder(Builder):
 
     def initialize(self, project: Project, ctx: ProvisionContext) -> None:
         """Let nobody else read what this process writes from here on."""
-        os.umask(_UMASK)
+        os.umask(UMASK)
 
     def finalize(self, project: Project, ctx: ProvisionContext) -> None:
         """Take the rights of others from what was there before, and from scripts."""
@@ -99,8 +98,8 @@ class SitePolicyBuilder(Builder):
         write_extensions(local, self.extensions)
         write_versions(local)
         write_unit(_kit(participant, ctx))
-        for name in _SCRIPTS:
-            _set_umask(Path(ctx.get_kit_dir(participant)) / name)
+        for name in (ProvFileName.START_SH, ProvFileName.SUB_START_SH):
+            adapt_script(Path(ctx.get_kit_dir(participant)) / name)
 
     def _describe_data(self, client: Participant, ctx: ProvisionContext) -> None:
         local = Path(ctx.get_local_dir(client))
@@ -114,12 +113,7 @@ def close_to_others(folder: Path) -> None:
     """Leave rights to the owner alone, for a folder and all in it."""
     for path in (folder, *folder.rglob("*")):
         if not path.is_symlink():
-            path.chmod(path.stat().st_mode & ~_UMASK)
-
-
-def _set_umask(script: Path) -> None:
-    first, rest = script.read_text().split("\n", 1)
-    script.write_text(f"{first}\numask {_UMASK:03o}\n{rest}")
+            path.chmod(path.stat().st_mode & ~UMASK)
 
 
 def _kit(participant: Participant, ctx: ProvisionContext) -> Path:
