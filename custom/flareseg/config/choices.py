@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import BeforeValidator, Field, SerializeAsAny
 
 from flareseg.config.seams import Choice, Seam
-from flareseg.config.settings import Positive, Settings
+from flareseg.config.settings import NonNegative, Positive, Settings
 
 if TYPE_CHECKING:
     import torch
@@ -100,15 +100,45 @@ class Loss(Choice, ABC):
         return None
 
 
+class Schedule(Choice, ABC):
+    """How the step size falls over the rounds."""
+
+    @property
+    def follows_validation(self) -> bool:
+        """Whether it depends on the site's validation cases."""
+        return False
+
+    @abstractmethod
+    def factor(self, round_number: int, rounds: int) -> float:
+        """Give the factor of the step size in a round, from 0, of so many."""
+
+
+SCHEDULES = Seam(
+    "schedule",
+    {
+        "constant": "flareseg.learning.schedules:Constant",
+        "cosine": "flareseg.learning.schedules:Cosine",
+        "polynomial": "flareseg.learning.schedules:Polynomial",
+        "plateau": "flareseg.learning.schedules:Plateau",
+    },
+    default="cosine",
+)
+ScheduleChoice = Annotated[SerializeAsAny[Schedule], BeforeValidator(SCHEDULES.read)]
+
+
 class Optimizer(Choice, ABC):
-    """The local optimiser, fresh in each round."""
+    """The local optimiser."""
 
     lr: Positive = 1e-3
     """Step size of the first round."""
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-5
+    weight_decay: NonNegative = 1e-5
     """Decoupled for adamw, else part of the gradient."""
-    schedule: Literal["constant", "cosine"] = "cosine"
+    schedule: ScheduleChoice = Field(default_factory=lambda: default(SCHEDULES)())
     """How the step size falls over the rounds."""
+    warmup_rounds: Annotated[int, Field(ge=0)] = 0
+    """Rounds in which the step size rises to its height, linearly."""
+    state: Literal["fresh", "kept"] = "fresh"
+    """Moments anew in each round (FedGS), or kept at the site from round to round (FedGIN)."""
 
     @abstractmethod
     def build(self, parameters: Iterable[torch.nn.Parameter], lr: float) -> torch.optim.Optimizer:
@@ -201,6 +231,7 @@ SEAMS: dict[type[Settings], Seam] = {
     Network: NETWORKS,
     Loss: LOSSES,
     Optimizer: OPTIMIZERS,
+    Schedule: SCHEDULES,
     Augmentation: AUGMENTATIONS,
 }
 """The seam of each kind of part."""

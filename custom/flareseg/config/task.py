@@ -20,7 +20,7 @@ from flareseg.config.choices import (
     default,
 )
 from flareseg.config.methods import FedGS
-from flareseg.config.settings import Fraction, Positive, Settings, load_settings
+from flareseg.config.settings import Fraction, NonNegative, Positive, Settings, load_settings
 
 Modality = Literal["CT", "MR", "RGB"]
 MOST_LABELS, LABEL_LENGTH = 256, 100
@@ -56,6 +56,9 @@ class Training(Settings):
     """Rounds of the federation."""
     steps: Annotated[int, Field(ge=1, le=MOST_STEPS)] = 12
     """Optimiser steps of each site in each round."""
+    epochs: Annotated[int, Field(ge=1)] | None = None
+    """So many times what a site has (slices, or volumes for a patch of three numbers), in whole batches; steps is then
+    the most that a site does in a round, and has to be given."""
     batch_size: Annotated[int, Field(ge=1)] = 8
     """Patches in a batch."""
     foreground: Fraction = 0.7
@@ -64,6 +67,16 @@ class Training(Settings):
     """Seed of the initial weights and, with site and round, of every draw."""
     validate_every: Annotated[int, Field(ge=1)] = 1
     """Sites score the incoming global model in every n-th round and in the last."""
+    clip_norm: Positive | None = None
+    """L2 norm to which the gradient of a step is scaled down; null for none."""
+    proximal: NonNegative = 0.0
+    """μ of FedProx: μ/2 of the squared distance from the round's global weights is added to the loss."""
+
+    @model_validator(mode="after")
+    def _steps_bound_epochs(self) -> Training:
+        if self.epochs is not None and "steps" not in self.model_fields_set:
+            raise ValueError("with epochs, give steps too: the most that a site does in a round")
+        return self
 
 
 class Aggregation(Settings):
@@ -148,7 +161,7 @@ class Task(Settings):
     loss: LossChoice = Field(default_factory=default(LOSSES))
     """The loss: each label by itself, only labels that the site has annotated."""
     optimizer: OptimizerChoice = Field(default_factory=default(OPTIMIZERS))
-    """The local optimiser, fresh in each round."""
+    """The local optimiser."""
     training: Training = Training()
     """Rounds and local work."""
     augmentation: tuple[AugmentationChoice, ...] = ()
@@ -159,6 +172,8 @@ class Task(Settings):
     """The server."""
     local_parameters: tuple[str, ...] = ()
     """Patterns (*, ?) of names in the network's state that never leave a site; each site keeps its own values."""
+    frozen: tuple[str, ...] = ()
+    """Patterns (*, ?) of names in the network's state that are neither trained nor sent: they stay as they began."""
 
     @model_validator(mode="before")
     @classmethod

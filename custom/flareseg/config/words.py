@@ -49,9 +49,17 @@ def describe_training(task: Task) -> str:
     """Say what a site does in a round."""
     training = task.training
     unit = "pixels" if "RGB" in task.modalities else "voxels"
+    work = f"{training.steps} steps at every site"
+    if training.epochs is not None:
+        work = f"{training.epochs} epochs at every site, at most {training.steps} steps"
+    more = [
+        f" Gradients are clipped to a norm of {training.clip_norm:g}." if training.clip_norm is not None else "",
+        f" FedProx: μ {training.proximal:g}." if training.proximal else "",
+        f" Neither trained nor sent: {', '.join(task.frozen)}." if task.frozen else "",
+    ]
     return (
-        f"{training.rounds} rounds of {training.steps} steps at every site, {training.batch_size} samples of "
-        f"{_sizes(task.patch)} {unit} in a batch, {training.foreground:.0%} of them around a label."
+        f"{training.rounds} rounds of {work}, {training.batch_size} samples of {_sizes(task.patch)} {unit} in a batch, "
+        f"{training.foreground:.0%} of them around a label.{''.join(more)}"
     )
 
 

@@ -23,7 +23,7 @@ from flareseg.config.words import (
 from flareseg.errors import printable
 from flareseg.job.allow_list import CLASS_ALLOW_LIST
 from flareseg.job.manifest import job_manifest, manifest_digest, read_meta
-from flareseg.networks import build_network, local_names
+from flareseg.networks import build_network, unsent_names
 from flareseg.privacy.scopes import SCOPES
 
 _STATISTICS = "flareseg.flare.site.statistics_executor.SiteStatisticsExecutor"
@@ -222,5 +222,5 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _shared(task: Task) -> int:
     network = build_network(task)
-    own = local_names(network, task)
+    own = unsent_names(network, task)
     return sum(value.numel() for name, value in network.state_dict().items() if name not in own)

@@ -23,9 +23,10 @@ from flareseg.fedgs import CumulativeUpdate
 from flareseg.learning.gradient_scale import GradientScale
 from flareseg.learning.losses.annotated import AnnotatedLoss, AnnotatedLossOfVolume
 from flareseg.learning.metrics import Score, Scores, dice_by_size, dice_per_label
+from flareseg.learning.optimisation import RoundOptimizer, is_memory, steps_of_round
 from flareseg.learning.predict import Stopped, predict_parts
 from flareseg.learning.seeding import generator
-from flareseg.networks.state import State, build_network, local_names
+from flareseg.networks.state import State, build_network, frozen_names, local_names
 from flareseg.privacy.dp_sgd import PoissonSampler, PrivateGradients
 from flareseg.privacy.scopes import DifferentialPrivacy
 
@@ -110,8 +111,14 @@ class Learner:
         if self.device.type == "cpu":
             torch.set_num_threads(data.site.threads)
         self.network = build_network(task).to(self.device)
-        self.local: State = {}  # this site's own values of what never leaves it; empty until it has trained
+        # What never leaves this site: own values, and what its optimiser remembers; empty until it has trained.
+        self.local: State = {}
         self._local_names = local_names(self.network, task)
+        frozen = frozen_names(self.network, task)
+        self._unsent = self._local_names | frozen
+        for parameter_name, parameter in self.network.named_parameters():
+            parameter.requires_grad_(parameter_name not in frozen)
+        self._validation_loss: float | None = None  # of the weights scored last, which plateau looks at
         self.loss = AnnotatedLoss(task.loss, data.annotated)
         self.scale = GradientScale(task)
         # bfloat16 keeps float32's range: the small gradients of small lesions do not vanish as in float16.
@@ -123,8 +130,9 @@ class Learner:
     ) -> TrainingResult:
         """Train for the task's number of steps, from given weights.
 
-        The result depends on the weights, the task, the data, the site's name, the round and :attr:`local`, and on
-        nothing else that happened before: a rerun on the CPU of one machine is the same to the last bit.
+        The result depends on the weights, the task, the data, the site's name, the round, :attr:`local` and, with the
+        schedule plateau, on the validation loss of these weights where they were just scored; on nothing else that
+        happened before: a rerun on the CPU of one machine is the same to the last bit.
 
         Args:
             state: weights to start from.
@@ -137,13 +145,17 @@ class Learner:
         """
         started = time.perf_counter()
         settings = self.task.training
-        state = {**state, **self.local}
+        memory = {name: value for name, value in self.local.items() if is_memory(name)}
+        state = self._own_values(state)
         self.network.load_state_dict(state)
         self.network.train()
         torch.manual_seed(int(self._generator(round_number, "network").integers(2**31)))
         sampling = self._generator(round_number, "sampling")
         augmentations = self._augmentations(round_number)
-        optimizer = self._optimizer(round_number)
+        trained = {name: value for name, value in self.network.named_parameters() if value.requires_grad}
+        of_round = RoundOptimizer(self.task, trained, memory, round_number, self._validation_loss)
+        self._validation_loss = None
+        optimizer = of_round.optimizer
         patches = PatchSampler(self.data.volumes("training"), self.task.patch, settings.foreground, self.data.annotated)
         sampler: PatchSampler | PoissonSampler = patches
         private: PrivateGradients | None = None
@@ -153,7 +165,7 @@ class Learner:
             private = PrivateGradients(self.network, optimizer, self.loss, self.privacy, expected)
         cumulative = CumulativeUpdate(optimizer)
         losses, scales, waiting = [], [], 0.0
-        for _ in range(settings.steps):
+        for _ in range(steps_of_round(self.task, self.data)):
             if should_stop():
                 raise Stopped
             asked = time.perf_counter()
@@ -173,6 +185,7 @@ class Learner:
                 loss = self.loss(logits, target)
                 loss.backward()
                 losses.append(loss.detach())
+            of_round.shape_gradients()
             scale = self.scale(target.cpu().numpy(), batch.spacing, self.data.annotated)
             cumulative.step(scale=scale)
             scales.append(scale)
@@ -184,14 +197,13 @@ class Learner:
                 code=ErrorCode.DIVERGED,
             )
         now = {name: value.detach().cpu() for name, value in self.network.state_dict().items()}
-        self.local = {name: now[name].clone() for name in self._local_names}
-        names = [name for name, _ in self.network.named_parameters()]
+        self.local = {name: now[name].clone() for name in self._local_names} | of_round.memory()
         moved = cumulative.update()
         torch._foreach_neg_(moved)  # G is to be subtracted; what travels is added
-        changes = {name: value.cpu() for name, value in zip(names, moved, strict=True)}
+        changes = {name: value.cpu() for name, value in zip(trained, moved, strict=True)}
         changes |= {name: value - state[name] for name, value in now.items() if name not in changes}
         return TrainingResult(
-            update={name: change for name, change in changes.items() if name not in self.local},
+            update={name: change for name, change in changes.items() if name not in self._unsent},
             steps=cumulative.steps,
             loss=mean_loss,
             mean_scale=float(np.mean(scales)),
@@ -211,7 +223,7 @@ class Learner:
         Raises:
             Stopped: ``should_stop`` said so.
         """
-        self.network.load_state_dict({**state, **self.local})
+        self.network.load_state_dict(self._own_values(state))
         self.network.eval()
         annotated = self.data.annotated
         lesion = self.task.lesion
@@ -227,6 +239,9 @@ class Learner:
                 index = self.task.labels.index(lesion.label)
                 predicted = prediction[annotated.index(index)].numpy()
                 by_size.append(dice_by_size(predicted, volume.label[index], volume.spacing, lesion.small))
+        mean_loss = Score.of(losses).mean
+        if split == "validation":
+            self._validation_loss = mean_loss
         return Scores(
             dice={
                 self.task.labels[index]: Score.of(values[position] for values in dice)
@@ -234,7 +249,7 @@ class Learner:
             },
             small=Score.of(small for small, _ in by_size),
             large=Score.of(large for _, large in by_size),
-            loss=Score.of(losses).mean,
+            loss=mean_loss,
         )
 
     def _segment(self, volume: Volume, should_stop: Callable[[], bool]) -> tuple[torch.Tensor, float]:
@@ -273,9 +288,6 @@ class Learner:
             return np.random.default_rng()
         return generator(self.task.training.seed, self.name, round_number, purpose)
 
-    def _optimizer(self, round_number: int) -> torch.optim.Optimizer:
-        settings = self.task.optimizer
-        lr = settings.lr
-        if settings.schedule == "cosine":
-            lr *= 0.5 * (1 + math.cos(math.pi * round_number / self.task.training.rounds))
-        return settings.build(self.network.parameters(), lr)
+    def _own_values(self, state: Mapping[str, torch.Tensor]) -> State:
+        """Weights with this site's own values in their places."""
+        return {**state, **{name: value for name, value in self.local.items() if not is_memory(name)}}

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from flareseg.networks.state import State, build_network, initial_state, local_names
+    from flareseg.networks.state import State, build_network, frozen_names, initial_state, local_names, unsent_names
 
-__all__ = ["State", "build_network", "initial_state", "local_names"]
+__all__ = ["State", "build_network", "frozen_names", "initial_state", "local_names", "unsent_names"]
 
 
 def __getattr__(name: str) -> Any:

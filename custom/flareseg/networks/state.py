@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
+from typing import Literal
 
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -69,17 +70,7 @@ def local_names(network: torch.nn.Module, task: Task) -> frozenset[str]:
     Raises:
         SettingsError: a pattern matches nothing, so that what it was meant for would be sent; or all parameters match.
     """
-    names = list(network.state_dict())
-    local: set[str] = set()
-    for pattern in task.local_parameters:
-        matched = {name for name in names if fnmatchcase(name, pattern)}
-        if not matched:
-            raise SettingsError(
-                f"task.yaml: local_parameters: {pattern!r} matches nothing in {task.network.name}, whose names are "
-                f"such as {names[0]} and {names[-1]}.",
-                "Correct the pattern.",
-            )
-        local |= matched
+    local = _matched(network, task, "local_parameters")
     if task.network.keeps_batch_norm:
         for prefix, module in network.named_modules():
             if isinstance(module, _BatchNorm):
@@ -90,3 +81,37 @@ def local_names(network: torch.nn.Module, task: Task) -> frozenset[str]:
             "Give narrower patterns.",
         )
     return frozenset(local)
+
+
+def frozen_names(network: torch.nn.Module, task: Task) -> frozenset[str]:
+    """Names in the network's state that are neither trained nor sent: what ``frozen`` matches.
+
+    Raises:
+        SettingsError: a pattern matches nothing, or all parameters match.
+    """
+    frozen = _matched(network, task, "frozen")
+    if frozen.issuperset(name for name, _ in network.named_parameters()):
+        raise SettingsError(
+            "task.yaml: frozen: should leave a parameter to be trained, matches all.", "Give narrower patterns."
+        )
+    return frozenset(frozen)
+
+
+def unsent_names(network: torch.nn.Module, task: Task) -> frozenset[str]:
+    """Names in the network's state that no update holds: those that stay at a site, and the frozen ones."""
+    return local_names(network, task) | frozen_names(network, task)
+
+
+def _matched(network: torch.nn.Module, task: Task, key: Literal["local_parameters", "frozen"]) -> set[str]:
+    names = list(network.state_dict())
+    found: set[str] = set()
+    for pattern in getattr(task, key):
+        matched = {name for name in names if fnmatchcase(name, pattern)}
+        if not matched:
+            raise SettingsError(
+                f"task.yaml: {key}: {pattern!r} matches nothing in {task.network.name}, whose names are "
+                f"such as {names[0]} and {names[-1]}.",
+                "Correct the pattern.",
+            )
+        found |= matched
+    return found

@@ -92,8 +92,9 @@ class PrivateGradients:
         """
         self._optimizer.zero_grad(set_to_none=True)
         samples = per_sample_gradients(self.network, self.loss, images, target, self.chunk)
-        for name, parameter in self.network.named_parameters():
-            parameter.grad_sample = samples[name]  # type: ignore[attr-defined]  # where opacus looks for it
+        for name, sample in samples.items():
+            parameter = self.network.get_parameter(name)
+            parameter.grad_sample = sample  # type: ignore[attr-defined]  # where opacus looks for it
         self._optimizer.pre_step()
         for parameter in self.network.parameters():
             parameter.grad_sample = parameter.summed_grad = None  # type: ignore[attr-defined]
@@ -107,7 +108,7 @@ def per_sample_gradients(
     A sample whose gradient is not finite gives zero: one patient's image can neither void the bound nor be told from
     the outcome.
     """
-    parameters = {name: value.detach() for name, value in network.named_parameters()}
+    parameters = {name: value.detach() for name, value in network.named_parameters() if value.requires_grad}
     buffers = dict(network.named_buffers())
     if not len(images):
         return {name: value.new_zeros((0, *value.shape)) for name, value in parameters.items()}

@@ -86,6 +86,13 @@ class DifferentialPrivacy(Scope):
             refused.append(
                 f"network: {task.network.describe()} draws in training from a seed of 32 bits (one without dropout)"
             )
+        if task.training.epochs is not None:
+            refused.append("training.epochs: the number of steps says how many patients there are (steps alone)")
+        if task.optimizer.schedule.follows_validation:
+            refused.append(
+                f"optimizer.schedule: {task.optimizer.schedule.describe()} lets the loss of validation patients "
+                "into what leaves, without noise (constant, cosine or polynomial)"
+            )
         if not task.loss.per_sample:
             refused.append(f"loss: {task.loss.describe()} gives no gradient of each patient by itself (dice_ce)")
         refused += [

@@ -59,7 +59,8 @@ def test_only_keys_that_count_are_described(task_content: dict[str, Any]) -> Non
     )
     assert describe_network(task) == "segresnet (channels 8, 16; dropout 0), 2D."
     assert describe_optimisation(task) == (
-        "Loss dice (smooth 1e-05); optimiser adam (lr 0.001; weight_decay 1e-05; schedule cosine)."
+        "Loss dice (smooth 1e-05); optimiser adam (lr 0.001; weight_decay 1e-05; schedule cosine; warmup_rounds 0; "
+        "state fresh)."
     )
     assert describe_augmentation(task).startswith("gin (probability 1; kernels per_sample; ")
     assert "None" in describe_augmentation(Task.model_validate(task_content | {"augmentation": []}))

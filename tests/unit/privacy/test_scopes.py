@@ -69,6 +69,8 @@ def test_a_slip_is_refused(name: str, properties: dict[str, Any], message: str) 
             "network: sd_utnet .* counters",
         ),
         ("dp", {"augmentation": ["flip", "frequency"]}, "augmentation: frequency .* who else is in the batch"),
+        ("dp", {"training": {"epochs": 2, "steps": 50}}, "training.epochs: .* how many patients"),
+        ("dp", {"optimizer": {"schedule": "plateau"}}, "optimizer.schedule: plateau .* validation patients"),
         ("statistics", {}, "training"),
         ("encrypted", {"aggregation": {"server_momentum": 0.5}}, "server_momentum"),
         ("encrypted", {"fedgs": {"targets": {"lesion": {"threshold": 10}}, "normalize": "mean"}}, "normalize"),
@@ -94,6 +96,28 @@ def test_what_fits_differential_privacy(task_content: dict[str, Any], change: di
 @pytest.mark.parametrize("scope", ["open", "clipped", "dp", "encrypted"])
 def test_what_fits_every_scope(task_content: dict[str, Any], network: str, loss: str, scope: str) -> None:
     change = {"network": network, "loss": loss, "patch": [64, 64], "fedgs": None}
+    read_scope(scope, PROPERTIES[scope]).check(Task.model_validate(task_content | change))
+
+
+LOCAL_WORK: list[dict[str, Any]] = [
+    {"training": {"clip_norm": 1.0, "proximal": 0.1}},
+    {"optimizer": {"state": "kept", "schedule": "polynomial", "warmup_rounds": 2}},
+    {"optimizer": {"schedule": "constant"}},
+    {"frozen": ["model.0.*"]},
+]
+
+
+@pytest.mark.parametrize("change", LOCAL_WORK)
+@pytest.mark.parametrize("scope", ["open", "clipped", "dp", "encrypted"])
+def test_local_work_that_fits_every_scope(task_content: dict[str, Any], change: dict[str, Any], scope: str) -> None:
+    read_scope(scope, PROPERTIES[scope]).check(Task.model_validate(task_content | {"fedgs": None} | change))
+
+
+@pytest.mark.parametrize(
+    "change", [{"training": {"epochs": 2, "steps": 50}}, {"optimizer": {"schedule": {"name": "plateau"}}}]
+)
+@pytest.mark.parametrize("scope", ["open", "clipped", "encrypted"])
+def test_local_work_that_fits_all_but_dp(task_content: dict[str, Any], change: dict[str, Any], scope: str) -> None:
     read_scope(scope, PROPERTIES[scope]).check(Task.model_validate(task_content | change))
 
 

@@ -17,7 +17,7 @@ from flareseg.aggregation.variances import at_least_zero, check_variances
 from flareseg.config.task import Aggregation, Task
 from flareseg.flare.server.aggregator import ContributionAggregator, Weights
 from flareseg.flare.server.contribution import Contribution
-from flareseg.networks import build_network, local_names
+from flareseg.networks import build_network, unsent_names
 from flareseg.record.run import UpdateNotes
 
 _BUFFER_ROOM = 100.0
@@ -41,7 +41,7 @@ class PlainAggregator(ContributionAggregator):
         super().__init__()
         self._parameters: frozenset[str] = frozenset()
         self._variances: frozenset[str] = frozenset()
-        self._local: frozenset[str] = frozenset()
+        self._unsent: frozenset[str] = frozenset()
         self._normalize = False
         self._settings = Aggregation()
         self._momentum = ServerMomentum(0.0)
@@ -56,9 +56,11 @@ class PlainAggregator(ContributionAggregator):
     def begin_run(self, task: Task) -> None:
         """Find out which names are parameters, which are variances, and which never come."""
         network = build_network(task)
-        self._local = local_names(network, task)
+        self._unsent = unsent_names(network, task)
         self._parameters = frozenset(name for name, _ in network.named_parameters())
-        self._variances = frozenset(name for name in network.state_dict() if name.endswith("running_var")) - self._local
+        self._variances = (
+            frozenset(name for name in network.state_dict() if name.endswith("running_var")) - self._unsent
+        )
         self._normalize = task.fedgs is not None and task.fedgs.normalize == "mean"
         self._settings = task.aggregation
         self._momentum = ServerMomentum(task.aggregation.server_momentum)
@@ -67,7 +69,7 @@ class PlainAggregator(ContributionAggregator):
 
     def begin_round(self, weights: Weights, sites: int) -> None:
         """Fix the bounds before the first update arrives."""
-        shared = {name: value for name, value in weights.items() if name not in self._local}
+        shared = {name: value for name, value in weights.items() if name not in self._unsent}
         self._sent, self._scales, self._clipped = shared, [], []
         self._buffers = frozenset(name for name in shared if name not in self._parameters)
         self._changes = self._accumulator(shared, sites)

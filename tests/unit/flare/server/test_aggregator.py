@@ -323,12 +323,18 @@ def test_a_constant_is_the_only_scale_of_its_arm(tmp_path: Path, task_content: d
     assert "mean scale of 1.34 to 1.34" in str(bench.accept("b", bench.contribution(scale=1.5))[1])
 
 
-def test_local_parameters_are_refused_and_stay_as_they_are(tmp_path: Path, task_content: dict[str, Any]) -> None:
-    content = task_content | {"network": {"channels": [4, 8], "norm": "local_batch"}}
-    bench = Bench(tmp_path, content, min_clients=1)
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [({"network": {"channels": [4, 8], "norm": "local_batch"}}, ".N."), ({"frozen": ["model.0.*"]}, "model.0.")],
+    ids=["local", "frozen"],
+)
+def test_what_no_site_sends_is_refused_and_stays_as_it_is(
+    tmp_path: Path, task_content: dict[str, Any], change: dict[str, Any], part: str
+) -> None:
+    bench = Bench(tmp_path, task_content | change, min_clients=1)
     full = bench.contribution(0)
     assert "unknown" in str(bench.accept("greedy", full)[1])
-    local = {name for name in bench.state if ".N." in name}
+    local = {name for name in bench.state if part in name}
     assert local
     data = from_shareable(full).data
     for name in local:
