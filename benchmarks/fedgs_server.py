@@ -63,7 +63,7 @@ class Server:
         self._sites: Iterator[int] = iter(range(sites))
         with tempfile.TemporaryDirectory() as folder:
             (Path(folder) / "task.yaml").write_text(yaml.safe_dump(content))
-            workspace = SimpleNamespace(get_app_config_dir=lambda job: folder)
+            workspace = SimpleNamespace(get_app_config_dir=lambda job: folder, get_site_config_dir=lambda: folder)
             engine = SimpleNamespace(
                 get_workspace=lambda: workspace, get_clients=lambda: [None] * sites, fire_event=lambda *_: None
             )
