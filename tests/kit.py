@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from nvflare.lighter.utils import Identity, generate_cert, generate_keys, serialize_cert, serialize_pri_key
+
+from flareseg.flare.provision.policy import CELL_BOUNDARY
 
 CA = Identity("flareseg")
 
@@ -44,7 +47,8 @@ def write_kit(folder: Path, authority: Authority, *, name: str = "hospital-a", d
     for part in ("startup", "local"):
         (folder / part).mkdir(parents=True)
     service = {"target": "localhost:8002", "scheme": "http"}
-    content = {"servers": [{"name": "flareseg", "service": service}], "client": {"fqsn": name}}
+    content: dict[str, Any] = {"servers": [{"name": "flareseg", "service": service}], "client": {"fqsn": name}}
+    content["components"] = [{"id": "cell_boundary", "path": CELL_BOUNDARY, "args": {}}]
     (folder / "startup" / "fed_client.json").write_text(json.dumps(content))
     (folder / "startup" / "rootCA.pem").write_bytes(serialize_cert(authority.certificate))
     put_certificate(folder, *authority.issue(name, days))

@@ -16,6 +16,7 @@ import pytest
 
 from federation import PROJECT, REPOSITORY, tiny_changes, tiny_sites
 from flareseg.processes import processes_of
+from healthy_logs import unexplained
 
 
 def start(folder: Path, spoil: str | None = None, **training: int) -> subprocess.Popen[str]:
@@ -61,6 +62,8 @@ def test_a_run_ends_with_a_report_and_nothing_left(tmp_path: Path) -> None:
     assert (folder / "sites" / "ct-a" / "ct-a.html").is_file()
     assert not processes_of(tmp_path / "run")
     assert not (tmp_path / "home" / ".nvflare").exists()
+    assert list((tmp_path / "run").rglob("log.txt"))
+    assert unexplained(tmp_path / "run") == []
 
 
 @pytest.mark.parametrize(

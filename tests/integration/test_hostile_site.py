@@ -114,17 +114,17 @@ def test_a_mean_that_does_not_follow_from_the_labels_is_not_believed(run: tuple[
 
 @pytest.mark.parametrize("event", ["_fatal_system_error", "_start_run", "_round_started", "_abort_task", "_end_run"])
 def test_the_server_s_own_events_are_refused(run: tuple[RunRecord, Path], event: str) -> None:
-    assert f"message of site {HOSTILE} refused: the event {event} is not a site's to fire" in _log(run[1])
+    assert f"message of {HOSTILE} refused: the event {event} is not a site's to fire" in _log(run[1])
 
 
 def test_a_curve_that_holds_text_is_refused(run: tuple[RunRecord, Path]) -> None:
-    text = f"message of site {HOSTILE} refused: the event fed.analytix_log_stats should hold one named number"
+    text = f"message of {HOSTILE} refused: the event fed.analytix_log_stats should hold one named number"
     assert text in _log(run[1])
 
 
 @pytest.mark.parametrize("topic", ["update_run_status", "handle_dead_job", "show_stats", "app_command"])
 def test_the_administrator_s_commands_are_refused(run: tuple[RunRecord, Path], topic: str) -> None:
-    assert f"message of site {HOSTILE} refused: the command {topic} is not a site's to give" in _log(run[1])
+    assert f"message of {HOSTILE} refused: the command {topic} is not a site's to give" in _log(run[1])
 
 
 def _log(folder: Path) -> str:

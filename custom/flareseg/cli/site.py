@@ -69,7 +69,7 @@ def ledger(
     path = kit / LEDGER_FILE
     entries = list(read_ledger(path))
     listing = Table(title=str(path))
-    for column in ("No", "Time (UTC)", "Job", "Task", "Round", "Kind", "Bytes", "Norm", "SHA-256"):
+    for column in ("No", "Time (UTC)", "Job", "Task", "Round", "Kind", "To", "Bytes", "Norm", "SHA-256"):
         listing.add_column(column, overflow="fold")
     shown = [entry for entry in entries if entry.job.startswith(job)]
     for entry in shown:
@@ -80,6 +80,7 @@ def ledger(
             entry.task,
             "" if entry.round is None else str(entry.round),
             entry.kind,
+            entry.recipient,
             str(entry.size),
             "" if entry.norm is None else f"{entry.norm:.4g}",
             entry.sha256[:12],

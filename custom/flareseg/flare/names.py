@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from nvflare.apis.fl_constant import FLContextKey, ReturnCode
@@ -17,6 +20,10 @@ from flareseg.errors import ErrorCode
 from flareseg.job.folder import TASK_FILE
 from flareseg.record.messages import SiteError
 from flareseg.record.run import RunRecord
+
+SERVER = "server"
+"""NVFlare's name of the server among its cells."""
+_asking: ContextVar[str] = ContextVar("asking", default=SERVER)
 
 
 class Header:
@@ -115,3 +122,18 @@ def site_error(result: Shareable) -> SiteError:
 def job_min_clients(fl_ctx: FLContext) -> int:
     """K of k-of-n: ``min_clients`` of the job's meta.json, the only place it is written."""
     return int(fl_ctx.get_prop(FLContextKey.JOB_META)[JobMetaKey.MIN_CLIENTS])
+
+
+@contextmanager
+def answering(cell: str) -> Iterator[None]:
+    """Note whose request is handled meanwhile, by the name of the cell that it came from."""
+    token = _asking.set(cell)
+    try:
+        yield
+    finally:
+        _asking.reset(token)
+
+
+def recipient() -> str:
+    """Who gets what this thread sends: the participant whose request it handles, and otherwise the server."""
+    return _asking.get().partition(".")[0]

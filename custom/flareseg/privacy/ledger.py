@@ -20,6 +20,7 @@ LEDGER_FILE = "ledger.jsonl"
 class LedgerEntry(Link):
     """One thing that left the site.
 
+    ``recipient`` is the participant that it went to, as the cell is named; empty in entries of earlier versions.
     ``norm`` is the L2 norm over its floating-point arrays, None where it holds none; ``size`` is in bytes before
     NVFlare's serialisation; ``sha256`` is over names, types, shapes and values.
     """
@@ -29,6 +30,7 @@ class LedgerEntry(Link):
     task: str
     round: int | None
     kind: str
+    recipient: str = ""
     size: int
     norm: float | None
     sha256: str
@@ -79,7 +81,9 @@ class Digest:
         self.size += len(content)
 
 
-def append(path: Path, *, job: str, task: str, round_number: int | None, kind: str, content: Any) -> LedgerEntry:
+def append(
+    path: Path, *, job: str, task: str, round_number: int | None, kind: str, recipient: str, content: Any
+) -> LedgerEntry:
     """Write one entry and wait until the disk has it; several job processes may write at the same time.
 
     Raises:
@@ -94,6 +98,7 @@ def append(path: Path, *, job: str, task: str, round_number: int | None, kind: s
             task=task,
             round=round_number,
             kind=kind,
+            recipient=recipient,
             size=digest.size,
             norm=digest.norm,
             sha256=digest.sha256,

@@ -118,6 +118,7 @@ class RunRecord(BaseModel):
     """The whole run, as ``record.json`` in the job's result.
 
     A run that was resumed goes through several jobs: ``resumed_from`` names the earlier ones, the first one first.
+    ``refused_messages``: what the trust boundary refused while this job ran, by sender (docs/security.md).
     """
 
     job_id: str
@@ -138,6 +139,7 @@ class RunRecord(BaseModel):
     rounds: list[RoundRecord] = []
     models: dict[str, ModelNote] = {}
     evaluation: Evaluation = Evaluation()
+    refused_messages: dict[str, list[str]] = {}
 
     @property
     def run_id(self) -> str:

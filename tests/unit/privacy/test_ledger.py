@@ -17,7 +17,10 @@ from flareseg.privacy.ledger import Digest, LedgerEntry, append, read_ledger
 
 
 def write(path: Path, *contents: Any) -> list[LedgerEntry]:
-    return [append(path, job="j", task="train", round_number=0, kind="WEIGHT_DIFF", content=c) for c in contents]
+    return [
+        append(path, job="j", task="train", round_number=0, kind="WEIGHT_DIFF", recipient="server", content=c)
+        for c in contents
+    ]
 
 
 def test_entries_are_read_back_in_order(tmp_path: Path) -> None:
@@ -88,7 +91,7 @@ def test_a_missing_ledger_is_told(tmp_path: Path) -> None:
 
 def test_a_long_last_line_is_found(tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
-    append(path, job="j" * 20_000, task="t", round_number=None, kind="k", content={})
+    append(path, job="j" * 20_000, task="t", round_number=None, kind="k", recipient="server", content={})
     (second,) = write(path, {})
     assert second.previous == hashlib.sha256(path.read_bytes().splitlines()[0]).hexdigest()
 

@@ -8,16 +8,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from nvflare.lighter.constants import ProvFileName
+from nvflare.lighter.constants import PropKey, ProvFileName
 from nvflare.lighter.ctx import ProvisionContext
 from nvflare.lighter.entity import Participant, Project
 from nvflare.lighter.spec import Builder
 
 from flareseg.config.extensions import write_extensions
 from flareseg.config.site import SITE_FILE
+from flareseg.errors import SettingsError
 from flareseg.flare.provision.kit import write_readme, write_sample, write_site_file, write_unit
 from flareseg.flare.provision.monitoring import monitoring_components
-from flareseg.flare.provision.policy import JOB_COMPONENTS, authorization, privacy
+from flareseg.flare.provision.policy import CELL_BOUNDARY, JOB_COMPONENTS, authorization, privacy
 from flareseg.flare.provision.resources import COMMUNICATION, client_resources, server_resources
 from flareseg.flare.provision.scripts import UMASK, adapt_script
 from flareseg.flare.provision.versions import write_versions
@@ -33,8 +34,11 @@ SERVER_KEYS, SITE_KEYS = ProvFileName.SERVER_CONTEXT_TENSEAL, ProvFileName.CLIEN
 class SitePolicyBuilder(Builder):
     """Writes class allow-list, permissions, privacy scopes, stores, README and systemd unit of every kit.
 
-    Below ``startup/`` the scripts alone are touched: what a kit's processes write is their owner's alone, and so is
-    everything that provisioning writes, private keys first of all. Works in ``nvflare poc prepare``, ``nvflare
+    Below ``startup/`` it touches the scripts, so that what a kit's processes write is their owner's alone, as is all
+    that provisioning writes, private keys first of all; and it puts
+    :class:`~flareseg.flare.safeguards.cell_boundary.CellBoundary` first among the components of ``fed_server.json`` and
+    ``fed_client.json``. A site's ``parent`` in the project file is for hierarchical jobs: the jobs' processes of the two
+    may then exchange messages, which those of other sites may not. Works in ``nvflare poc prepare``, ``nvflare
     provision`` and ``nvflare package``; stands after NVFlare's StaticFileBuilder in the project or participant file,
     and after HEBuilder where sites shall be able to encrypt.
 
@@ -57,6 +61,7 @@ class SitePolicyBuilder(Builder):
         self.revoked = tuple(revoked)
         self.monitoring = monitoring
         self.extensions = tuple(extensions)
+        self._parents: dict[str, str] = {}
 
     def initialize(self, project: Project, ctx: ProvisionContext) -> None:
         """Let nobody else read what this process writes from here on."""
@@ -67,7 +72,14 @@ class SitePolicyBuilder(Builder):
         close_to_others(Path(ctx.get_workspace()))
 
     def build(self, project: Project, ctx: ProvisionContext) -> None:
-        """Write the files into each kit."""
+        """Write the files into each kit.
+
+        Raises:
+            SettingsError: the project has relays.
+        """
+        self._refuse_relays(project)
+        parents = {client.name: client.get_prop(PropKey.PARENT) for client in project.get_clients()}
+        self._parents = {name: parent.name for name, parent in parents.items() if parent is not None}
         server = project.get_server()
         self._build_participant(server, ctx, server_resources)
         ports = " and ".join(str(port) for port in sorted({ctx["fed_learn_port"], ctx["admin_port"]}))
@@ -83,6 +95,7 @@ class SitePolicyBuilder(Builder):
     def _build_participant(
         self, participant: Participant, ctx: ProvisionContext, change: Callable[[dict[str, Any]], dict[str, Any]]
     ) -> None:
+        self._guard_cells(participant, ctx)
         local = Path(ctx.get_local_dir(participant))
         resources = local / RESOURCES
         content = change(json.loads(resources.read_text()))
@@ -100,6 +113,23 @@ class SitePolicyBuilder(Builder):
         write_unit(_kit(participant, ctx))
         for name in (ProvFileName.START_SH, ProvFileName.SUB_START_SH):
             adapt_script(Path(ctx.get_kit_dir(participant)) / name)
+
+    @staticmethod
+    def _refuse_relays(project: Project) -> None:
+        relays = [relay.name for relay in project.get_relays()]
+        if relays:
+            raise SettingsError(
+                f"The project has relays ({', '.join(relays)}), and NVFlare's relay does not guard its cell: it passes "
+                "on what any registered site says, and in whose name.",
+                "Let the sites connect to the server directly; a TCP proxy that leaves TLS as it is may stand between.",
+            )
+
+    def _guard_cells(self, participant: Participant, ctx: ProvisionContext) -> None:
+        name = ProvFileName.FED_SERVER_JSON if participant.type == "server" else ProvFileName.FED_CLIENT_JSON
+        path = Path(ctx.get_kit_dir(participant)) / name
+        content = json.loads(path.read_text())
+        boundary = {"id": "cell_boundary", "path": CELL_BOUNDARY, "args": {"parents": self._parents}}
+        _write_json(path, {**content, "components": [boundary, *content.get("components", [])]})
 
     def _describe_data(self, client: Participant, ctx: ProvisionContext) -> None:
         local = Path(ctx.get_local_dir(client))

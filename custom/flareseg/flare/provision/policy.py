@@ -22,15 +22,24 @@ PRIVACY: dict[str, Any] = {
 }
 """The scopes of a kit, for the site to set (docs/privacy.md); a job that asks for another is refused."""
 
+CELL_BOUNDARY = "flareseg.flare.safeguards.cell_boundary.CellBoundary"
+"""Stands first in ``startup/fed_server.json`` and ``fed_client.json``, before any component of ``resources.json``."""
+_REQUIRED = {"path": "flareseg.flare.safeguards.cell_boundary.BoundaryRequired", "args": {}}
+_BOUNDARY_REQUIRED: dict[str, Any] = {"id": "boundary_required", **_REQUIRED}
+_BOUNDARY_REQUIRED_BY_JOBS: dict[str, Any] = {"id": "boundary_required_by_jobs", **_REQUIRED}
+
 RESOURCE_COMPONENTS: dict[str, list[dict[str, Any]]] = {
     "server": [
+        _BOUNDARY_REQUIRED,
         {"id": "component_guard", "path": "flareseg.flare.safeguards.guard.ComponentGuard", "args": {}},
         {"id": "refusal_audit", "path": "flareseg.flare.safeguards.refusal_audit.RefusalAudit", "args": {}},
+        {"id": "early_questions", "path": "flareseg.flare.safeguards.early_questions.EarlyQuestions", "args": {}},
         {"id": "lost_jobs", "path": "flareseg.flare.safeguards.lost_sites.LostJobs", "args": {}},
         {"id": "lost_sites", "path": "flareseg.flare.safeguards.lost_sites.LostSites", "args": {}},
         {"id": "tls_log", "path": "flareseg.flare.safeguards.tls_log.TlsRefusalLog", "args": {}},
     ],
     "client": [
+        _BOUNDARY_REQUIRED,
         {"id": "component_guard", "path": "flareseg.flare.safeguards.guard.ComponentGuard", "args": {}},
         {"id": "refusal_audit", "path": "flareseg.flare.safeguards.refusal_audit.RefusalAudit", "args": {}},
         {"id": "app_deployer", "path": "flareseg.flare.safeguards.deployer.SiteAppDeployer", "args": {}},
@@ -39,8 +48,14 @@ RESOURCE_COMPONENTS: dict[str, list[dict[str, Any]]] = {
 """What each kit's resources.json adds to NVFlare's own components."""
 
 JOB_COMPONENTS: dict[str, list[dict[str, Any]]] = {
-    "server": [{"id": "job_gate", "path": "flareseg.flare.safeguards.gate.JobGate", "args": {}}],
-    "client": [{"id": "site_ledger", "path": "flareseg.flare.site.ledger.SiteLedger", "args": {}}],
+    "server": [
+        _BOUNDARY_REQUIRED_BY_JOBS,
+        {"id": "job_gate", "path": "flareseg.flare.safeguards.gate.JobGate", "args": {}},
+    ],
+    "client": [
+        _BOUNDARY_REQUIRED_BY_JOBS,
+        {"id": "site_ledger", "path": "flareseg.flare.site.ledger.SiteLedger", "args": {}},
+    ],
 }
 """What each kit's privacy.json adds to every job's process, whatever the job says."""
 _ENCRYPTED: dict[str, Any] = {"name": "encrypted", "properties": {}}
@@ -71,6 +86,17 @@ _NOTHING = {
     "report_env": "none",  # of the category operate; its answer holds the path of the site's kit
 }
 
+
+def _without_category(of_jobs: str) -> dict[str, str]:
+    """Commands that NVFlare 2.9 puts into no category, so that a role has them by name or not at all."""
+    return {
+        "report_version": "any",  # nvflare system version
+        "list_job": "any",
+        "get_job_log": of_jobs,  # nvflare job logs: the log of the job's process at the server
+        "download_job_components": of_jobs,
+    }
+
+
 AUTHORIZATION: dict[str, Any] = {
     "format_version": "1.0",
     "permissions": {
@@ -81,6 +107,7 @@ AUTHORIZATION: dict[str, Any] = {
             "download_job": "any",
             "view": "any",
             "operate": "any",
+            **_without_category("any"),
             **_NOTHING,
         },
         "org_admin": {
@@ -90,6 +117,7 @@ AUTHORIZATION: dict[str, Any] = {
             "download_job": "o:submitter",
             "view": "any",
             "operate": "o:site",
+            **_without_category("o:submitter"),
             **_NOTHING,
         },
         "lead": {
@@ -99,9 +127,10 @@ AUTHORIZATION: dict[str, Any] = {
             "download_job": "n:submitter",
             "view": "any",
             "operate": "none",
+            **_without_category("n:submitter"),
             **_NOTHING,
         },
-        "member": {"view": "any", **_NOTHING},
+        "member": {"view": "any", **_without_category("none"), **_NOTHING},
     },
 }
 """A lead submits, an organisation's admin rules its own site, a member looks; nobody runs shell commands."""

@@ -23,6 +23,7 @@ from nvflare.widgets.fed_event import FED_EVENT_TOPIC
 
 from flareseg.errors import plain
 from flareseg.flare.names import Header
+from flareseg.flare.safeguards.refused_messages import REFUSED
 
 ALLOWED_EVENTS = frozenset({"fed.analytix_log_stats"})
 """Federation events that sites send: the curves. NVFlare would fire any other by its name, the server's own too."""
@@ -59,18 +60,18 @@ class JobGate(FLComponent):
         self, handler: Callable[[Message], Message], refuse: Callable[[str, Message], str], server: Any
     ) -> Callable[[Message], Message]:
         def guarded(message: Message) -> Message:
-            # A client cannot say that it is the server: NVFlare compares origin, token and name with each other.
-            if FQCN.split(message.get_header(MessageHeaderKey.ORIGIN) or "?")[0] == FQCN.ROOT_SERVER:
+            # The origin is what CellBoundary compared with the certificate at the other end of the connection.
+            site = FQCN.split(message.get_header(MessageHeaderKey.ORIGIN) or "?")[0]
+            if site == FQCN.ROOT_SERVER:
                 return handler(message)
             client = server.client_manager.clients.get(message.get_header(CellMessageHeaderKeys.TOKEN))
-            site = client.name if client else str(message.get_header(CellMessageHeaderKeys.CLIENT_NAME))
             try:
-                reason = refuse(site, message)
+                reason = refuse(site, message) if client is None or client.name == site else "its token is another's"
             except Exception as error:  # whatever a site sends must not end more than its own message
                 reason = f"unreadable ({type(error).__name__})"
             if not reason:
                 return handler(message)
-            self.logger.error(f"message of site {plain(site)} refused: {plain(reason)}")
+            REFUSED.note(site, reason)
             return make_reply(CellReturnCode.INVALID_REQUEST, error=reason)
 
         return guarded

@@ -25,6 +25,7 @@ from flareseg.errors import FlaresegError, plain
 from flareseg.flare.names import RECORD_FILE, Happened, Header, Prop, job_task, run_folder
 from flareseg.record.messages import RoundReport, ScoresMessage, SiteError
 from flareseg.record.model_file import payload_bytes
+from flareseg.record.refusals import read_refusals
 from flareseg.record.run import ModelNote, RoundRecord, RunRecord, UpdateNotes
 
 _PACKAGES = ("nvflare", "torch", "monai", "numpy", "nibabel")
@@ -175,8 +176,10 @@ class RunRecorder(FLComponent):
     def save(self, fl_ctx: FLContext) -> None:
         """Write the record now; on a full disk the one before stays, and the log says so."""
         with self._lock:
+            folder = run_folder(fl_ctx)
             try:
-                self.record.write(run_folder(fl_ctx) / RECORD_FILE)
+                self.record.refused_messages = read_refusals(folder)
+                self.record.write(folder / RECORD_FILE)
             except OSError as error:
                 self.log_error(fl_ctx, f"{RECORD_FILE} could not be written ({error.strerror}); the one before remains")
 

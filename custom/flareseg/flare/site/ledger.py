@@ -15,7 +15,7 @@ from nvflare.app_common.app_constant import AppConstants
 from nvflare.widgets.widget import WidgetID
 
 from flareseg.errors import DataError, ErrorCode
-from flareseg.flare.names import Header, failed_reply
+from flareseg.flare.names import Header, failed_reply, recipient
 from flareseg.privacy.ledger import LEDGER_FILE, append
 
 _OURS = "flareseg."
@@ -43,9 +43,9 @@ class SiteLedger(FLComponent):
         elif fl_ctx.get_prop(FLContextKey.EVENT_SCOPE) == EventScope.FEDERATION:
             data = fl_ctx.get_prop(FLContextKey.EVENT_DATA)
             if isinstance(data, Shareable) and data.get_header(FedEventHeader.DIRECTION, "out") == "out":
-                self._write(event_type, data, fl_ctx)
+                self._write(event_type, data, fl_ctx, to=data.get_header(FedEventHeader.TARGETS))
 
-    def _write(self, kind: str, leaving: Shareable, fl_ctx: FLContext) -> None:
+    def _write(self, kind: str, leaving: Shareable, fl_ctx: FLContext, to: list[str] | None = None) -> None:
         path = Path(fl_ctx.get_engine().get_workspace().get_root_dir()) / LEDGER_FILE
         task = str(fl_ctx.get_prop(FLContextKey.TASK_NAME, "") or "")
         try:
@@ -55,6 +55,7 @@ class SiteLedger(FLComponent):
                 task=task,
                 round_number=self._round if task else None,
                 kind=kind,
+                recipient=", ".join(to) if to else recipient(),
                 content=what_leaves(leaving),
             )
         except (OSError, DataError) as error:

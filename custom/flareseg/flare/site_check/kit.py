@@ -52,6 +52,19 @@ class Kit:
         """The site's own files."""
         return self.folder / "local"
 
+    @property
+    def startup_file(self) -> str:
+        """Name of the configuration that NVFlare reads first."""
+        return _SERVER if self.is_server else _SITE
+
+    def startup_json(self) -> dict[str, Any]:
+        """Read that configuration.
+
+        Raises:
+            SettingsError: the file is not a JSON object.
+        """
+        return _read(self.startup / self.startup_file)
+
     def local_json(self, name: str) -> dict[str, Any]:
         """Read a file of ``local/``; as NVFlare does, ``NAME`` before ``NAME.default``, and {} where there is none.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from flareseg.flare.site_check.boundary import check_boundary
 from flareseg.flare.site_check.identity import check_identity
 from flareseg.flare.site_check.kit import Kit
 from flareseg.flare.site_check.machine import check_machine
@@ -24,7 +25,7 @@ def check_site(kit: Kit, job: Path | None = None) -> list[Check]:
         job: a job that is to run, checked against what the site offers.
     """
     running = bool(processes_of(kit.folder))
-    checks = [check_versions(kit), *check_identity(kit), check_policy(kit), check_scopes(kit)]
+    checks = [check_versions(kit), *check_identity(kit), check_boundary(kit), check_policy(kit), check_scopes(kit)]
     site = None
     if kit.is_server:
         checks.append(check_listening(kit, running))

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from nvflare.apis.fl_context import FLContext
+from nvflare.apis.workspace import Workspace
 from nvflare.app_common.resource_managers.gpu_resource_manager import GPUResourceManager
+from nvflare.fuel.utils.dict_utils import augment
 from nvflare.lighter.entity import Project
 from nvflare.lighter.impl.static_file import StaticFileBuilder
 from nvflare.lighter.impl.workspace import WorkspaceBuilder
@@ -20,6 +22,7 @@ from disk import open_to_others
 from flareseg.config.site import load_site
 from flareseg.flare.provision.builder import SitePolicyBuilder
 from flareseg.flare.provision.certificates import RenewingCertBuilder
+from flareseg.flare.provision.policy import CELL_BOUNDARY
 from flareseg.flare.provision.resources import component
 from flareseg.flare.provision.signature import KitSignatureBuilder
 from tiny import write_tiny_site
@@ -29,6 +32,8 @@ def _provision(folder: Path, *own: Builder, **site: Any) -> Path:
     project = Project("study", "")
     project.set_server("fl.example.org", "consortium", {})
     project.add_client("hospital-a", "hospital_a", site)
+    if "parent" in site:
+        project.add_client(site["parent"], "hospital_b", {})
     builders = [WorkspaceBuilder(), StaticFileBuilder(config_folder="config"), *own]
     result = Provisioner(str(folder), builders).provision(project).get_result_location()
     assert result, "provisioning failed"
@@ -38,6 +43,34 @@ def _provision(folder: Path, *own: Builder, **site: Any) -> Path:
 def _json(path: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads(path.read_text())
     return content
+
+
+@pytest.mark.parametrize("kit", ["fl.example.org", "hospital-a"])
+def test_the_boundary_is_what_each_process_builds_first(tmp_path: Path, kit: str) -> None:
+    """NVFlare reads ``startup`` before ``local``, for parents and jobs alike, and builds in this order."""
+    kits = _provision(tmp_path, SitePolicyBuilder(), parent="hospital-b")
+    workspace = Workspace(str(kits / kit), kit)
+    for for_job in (False, True):
+        is_server = kit != "hospital-a"
+        merged: dict[str, Any] = {}
+        for file in workspace.get_config_files_for_startup(is_server=is_server, for_job=for_job):
+            augment(to_dict=merged, from_dict=_json(Path(file)), from_override_to=False)
+        first = merged["components"][0]
+        assert first["path"] == CELL_BOUNDARY
+        assert first["args"] == {"parents": {"hospital-a": "hospital-b"}}
+        assert "boundary_required" in [item["id"] for item in merged["components"]]
+    assert _json(kits / kit / "local" / "privacy.json")["components"][0]["id"] == "boundary_required_by_jobs"
+
+
+def test_a_project_with_relays_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = Project("study", "")
+    project.set_server("fl.example.org", "consortium", {"listening_host": {"scheme": "http", "port": 8102}})
+    project.add_relay("relay-1", "consortium", {"listening_host": {"scheme": "http", "port": 8103, "host": "relay-1"}})
+    builders = [WorkspaceBuilder(), StaticFileBuilder(config_folder="config"), SitePolicyBuilder()]
+    Provisioner(str(tmp_path), builders).provision(project)
+    error = capsys.readouterr().err
+    assert "The project has relays (relay-1), and NVFlare's relay does not guard its cell" in error
+    assert "Let the sites connect to the server directly" in error
 
 
 @pytest.mark.parametrize(
