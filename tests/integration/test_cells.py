@@ -15,9 +15,10 @@ import pytest
 from federation import tiny_changes
 from flareseg.flare.safeguards.refused_messages import ACTION
 from flareseg.privacy.ledger import LEDGER_FILE, read
-from flareseg.processes import processes_of
+from flareseg.processes import end_processes, processes_of
 from flareseg.record.run import RunRecord
 from flareseg.report import load_record
+from intruder import Intruder, edit
 from secure_federation import SecureFederation, eventually
 
 pytestmark = pytest.mark.slow
@@ -172,6 +173,33 @@ def test_log_lines_are_limited(secure: SecureFederation, siege: Siege) -> None:
     """What is repeated within a minute is one line, however often it is sent."""
     lines = [line for line in secure.audit_log().splitlines() if f"[A:{ACTION}]" in line and "admin on admin" in line]
     assert 1 <= len(lines) <= 2
+
+
+def test_a_kit_without_the_boundary_does_not_start(secure: SecureFederation) -> None:
+    intruder = Intruder(secure, "open").unsigned()
+    configuration = intruder.startup / "fed_client.json"
+    content = json.loads(configuration.read_text())
+    (boundary,) = content.pop("components")
+    assert boundary["path"].endswith(".CellBoundary")
+    configuration.write_text(json.dumps(content))
+    try:
+        intruder.start()
+        eventually(lambda: "This kit does not guard its cells" in intruder.output, "refused: a kit without it")
+    finally:
+        end_processes(intruder.kit, patience=0)
+    assert "Successfully registered" not in intruder.output
+    assert "created backbone" not in intruder.output  # no cell was made
+
+
+def test_the_signature_notices_a_boundary_that_was_taken_out(secure: SecureFederation) -> None:
+    intruder = Intruder(secure, "changed")
+    edit(intruder.startup / "fed_client.json", "cell_boundary.CellBoundary", "guard.ComponentGuard")
+    try:
+        intruder.start()
+        eventually(lambda: "files are not secure content" in intruder.output, "refused: a changed file")
+    finally:
+        end_processes(intruder.kit, patience=0)
+    assert "fed_client.json" in intruder.output
 
 
 def test_a_job_of_all_is_complete_afterwards(secure: SecureFederation, siege: Siege) -> None:

@@ -124,7 +124,8 @@ def test_a_curve_that_holds_text_is_refused(run: tuple[RunRecord, Path]) -> None
 
 @pytest.mark.parametrize("topic", ["update_run_status", "handle_dead_job", "show_stats", "app_command"])
 def test_the_administrator_s_commands_are_refused(run: tuple[RunRecord, Path], topic: str) -> None:
-    assert f"message of {HOSTILE} refused: the command {topic} is not a site's to give" in _log(run[1])
+    reason = f"{topic} on server_command is not for it to ask of a job's process"
+    assert f"message of {HOSTILE} refused: {reason}" in _log(run[1])
 
 
 def _log(folder: Path) -> str:

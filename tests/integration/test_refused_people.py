@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import nvflare
 import pytest
 from nvflare.fuel.flare_api.flare_api import new_secure_session
 
@@ -70,15 +71,37 @@ def test_a_lead_does_not_touch_another_s_job(secure: SecureFederation, running: 
 @pytest.mark.parametrize("role", ["project_admin", "org_admin", "lead", "member"])
 @pytest.mark.parametrize("command", ["cat hospital-a log.txt", "ls hospital-a", "grep hospital-a x log.txt"])
 def test_nobody_runs_a_shell_command_at_a_site(secure: SecureFederation, role: str, command: str) -> None:
-    right = command.split()[0]
-    assert f"is not authorized for '{right}'" in secure.command(command, role)
-    assert refused(secure, secure.user(role), right, "hospital-a")
+    """Not even where the policy of the site would grant it."""
+    reason = "sys.shell is not to be had at this site"
+    assert reason in secure.command(command, role)
+    assert f"[A:cell_boundary.refused]{reason}" in secure.audit_log("hospital-a")
 
 
 @pytest.mark.parametrize("role", ["project_admin", "org_admin", "lead", "member"])
 def test_nobody_asks_for_the_path_of_a_kit(secure: SecureFederation, role: str) -> None:
     assert "is not authorized for 'report_env'" in secure.command("report_env hospital-a", role)
     assert refused(secure, secure.user(role), "report_env")
+
+
+@pytest.mark.parametrize("role", ["project_admin", "org_admin", "lead", "member"])
+def test_everybody_asks_for_versions(secure: SecureFederation, role: str) -> None:
+    answer = secure.command("report_version all", role)
+    assert "not authorized" not in answer
+    assert answer.count(nvflare.__version__) >= 1 + len(secure.site_names)
+
+
+def test_the_log_of_a_job_is_its_lead_s_and_the_project_admin_s(secure: SecureFederation, running: str) -> None:
+    first, second, *_ = secure.workspace.participants("admin", "lead")
+    for user in (first, secure.user("project_admin")):
+        assert "ServerRunner" in secure.command(f"get_job_log {running}", user=user)
+    for user in (second, secure.user("member")):
+        assert "not authorized" in secure.command(f"get_job_log {running}", user=user)
+        assert refused(secure, user, "get_job_log")
+
+
+def test_studies_are_the_project_admin_s(secure: SecureFederation) -> None:
+    assert "not authorized" not in secure.command("list_studies", "project_admin").lower()
+    assert "NOT_AUTHORIZED" in secure.command("show_study default", "lead")
 
 
 def test_a_session_for_another_study_is_refused(secure: SecureFederation) -> None:

@@ -143,7 +143,9 @@ class Budget:
                     raise self._spent(steps, epsilon, known)
                 _, line = writer.write(spending=item)
                 if self.ledger:
-                    append(self.ledger, job=job, task="", round_number=None, kind=BUDGET_KIND, content=line)
+                    append(
+                        self.ledger, job=job, task="", round_number=None, kind=BUDGET_KIND, recipient="", content=line
+                    )
                 return epsilon
         except OSError as error:
             raise self._out_of_reach(error) from None

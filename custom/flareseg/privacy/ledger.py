@@ -20,7 +20,8 @@ LEDGER_FILE = "ledger.jsonl"
 class LedgerEntry(Link):
     """One thing that left the site.
 
-    ``recipient`` is the participant that it went to, as the cell is named; empty in entries of earlier versions.
+    ``recipient`` is the participant that it went to, as the cell is named; empty where nothing left (a line of the
+    budget) and in entries of earlier versions.
     ``norm`` is the L2 norm over its floating-point arrays, None where it holds none; ``size`` is in bytes before
     NVFlare's serialisation; ``sha256`` is over names, types, shapes and values.
     """

@@ -40,7 +40,7 @@ def test_an_approval_is_told_with_its_consequence(kit: Path, tmp_path: Path) -> 
 
 def test_the_ledger_is_summed_up(kit: Path) -> None:
     for job, kind in (("aaaa", "WEIGHT_DIFF"), ("aaaa", "METRICS"), ("bbbb", "METRICS")):
-        append(kit / LEDGER_FILE, job=job, task="t", round_number=None, kind=kind, content={})
+        append(kit / LEDGER_FILE, job=job, task="t", round_number=None, kind=kind, recipient="server", content={})
     done = CliRunner().invoke(app, ["site", "ledger", "--kit", str(kit)])
     assert done.exit_code == 0, done.output
     assert "2 METRICS, 1 WEIGHT_DIFF; 3 lines, all in order." in done.output

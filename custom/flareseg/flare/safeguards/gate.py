@@ -18,7 +18,6 @@ from nvflare.fuel.f3.cellnet.fqcn import FQCN
 from nvflare.fuel.f3.cellnet.utils import make_reply
 from nvflare.fuel.f3.message import Message
 from nvflare.private.defs import CellMessageHeaderKeys
-from nvflare.private.fed.server.server_commands import ServerCommands
 from nvflare.widgets.fed_event import FED_EVENT_TOPIC
 
 from flareseg.errors import plain
@@ -38,8 +37,6 @@ class JobGate(FLComponent):
       compared with the site to which the message's token was given; a result is then recorded as a failure of the true
       sender.
     - Fire the server's own events: a federation event is fired at the server under any name it bears.
-    - Give the job's process an administrator's command (abort, show_stats): NVFlare asks only whether the sender is
-      registered.
     - End the job of all with one of three return codes: here such a result is a failure of its sender.
 
     Listed among the components of the server's ``local/privacy.json``, so that NVFlare adds it to every job's process
@@ -77,10 +74,7 @@ class JobGate(FLComponent):
         return guarded
 
     def _refuse_command(self, site: str, message: Message) -> str:
-        topic = message.get_header(MessageHeaderKey.TOPIC)
-        if topic not in ServerCommands.client_request_commands_names:
-            return f"the command {topic} is not a site's to give"
-        if topic == ServerCommandNames.SUBMIT_UPDATE:
+        if message.get_header(MessageHeaderKey.TOPIC) == ServerCommandNames.SUBMIT_UPDATE:
             self._check_sender(site, message.payload)
         return ""
 
