@@ -193,7 +193,7 @@ def _bulk(core: CoreCell, order: Order) -> str:
 def _unreadable(core: CoreCell, order: Order) -> str:
     """An update that cannot be decoded."""
     cell = core.get_fobs_context()["cell"]
-    message = CellMessage({StreamHeaderKey.PAYLOAD_ENCODING: "fobs"}, b"no update")
+    message = CellMessage({StreamHeaderKey.PAYLOAD_ENCODING: "fobs"}, b"\xc1\xc1")
     target = f"server.{order['job']}"
     cell.send_blob(CellChannel.SERVER_COMMAND, ServerCommandNames.SUBMIT_UPDATE, target, message)
     time.sleep(SECONDS / 2)
