@@ -37,10 +37,11 @@ class SitePolicyBuilder(Builder):
     Below ``startup/`` it touches the scripts, so that what a kit's processes write is their owner's alone, as is all
     that provisioning writes, private keys first of all; and it puts
     :class:`~flareseg.flare.safeguards.cell_boundary.CellBoundary` first among the components of ``fed_server.json`` and
-    ``fed_client.json``. A site's ``parent`` in the project file is for hierarchical jobs: the jobs' processes of the two
-    may then exchange messages, which those of other sites may not. Works in ``nvflare poc prepare``, ``nvflare
-    provision`` and ``nvflare package``; stands after NVFlare's StaticFileBuilder in the project or participant file,
-    and after HEBuilder where sites shall be able to encrypt.
+    ``fed_client.json``. A site's ``parent`` in the project file is for hierarchical jobs: the jobs' processes of the
+    two may then exchange messages, which those of other sites may not.
+
+    Works in ``nvflare poc prepare``, ``nvflare provision`` and ``nvflare package``; stands after NVFlare's
+    StaticFileBuilder in the project or participant file, and after HEBuilder where sites shall be able to encrypt.
 
     Args:
         sites: folder with ``<site>/site.yaml`` for each client; without it the operator fills in a sample.
