@@ -14,7 +14,7 @@ import pytest
 
 from federation import tiny_changes
 from flareseg.flare.safeguards.refused_messages import ACTION
-from flareseg.privacy.ledger import LEDGER_FILE, read
+from flareseg.privacy.ledger import LEDGER_FILE, read_ledger
 from flareseg.processes import end_processes, processes_of
 from flareseg.record.run import RunRecord
 from flareseg.report import load_record
@@ -164,7 +164,7 @@ def test_a_reported_failure_is_the_sender_s_own(siege: Siege) -> None:
 
 
 def test_what_left_the_victim_went_to_the_server(siege: Siege) -> None:
-    entries = [entry for entry in read(siege.federation.kit(VICTIM) / LEDGER_FILE) if entry.job == siege.job_id]
+    entries = [entry for entry in read_ledger(siege.federation.kit(VICTIM) / LEDGER_FILE) if entry.job == siege.job_id]
     assert {entry.recipient for entry in entries} == {"server"}
     assert {entry.task for entry in entries if entry.kind == "WEIGHT_DIFF"} == {"train"}
 
