@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 
 from flareseg.data.faults import FileFault, GeometryFault, LabelFault
-from site_faults.site import PlantedSite, fault
+from site_faults.site import PlantedSite, change, fault
 
 
 @fault(FileFault.TASK_MISMATCH, "error", "missing: spleen", case=None, quick=True, also=(LabelFault.VALUES_UNMAPPED,))
@@ -158,3 +158,46 @@ def image_is_label(site: PlantedSite) -> None:
 @fault(FileFault.NOT_PREPARABLE, "error", "more memory than there is", count=6, also=(GeometryFault.RESAMPLED_FAR,))
 def not_preparable(site: PlantedSite) -> None:
     site.task["spacing"] = [1e-5, 1e-5, 1e-5]
+
+
+@fault(FileFault.CHANNEL_MISSING, "error", "has no t2 beside it", quick=True)
+def channel_missing(site: PlantedSite) -> None:
+    _two_channels(site)
+    (site.folder / "t2" / "case-1.nii.gz").unlink()
+
+
+@fault(
+    FileFault.CHANNEL_MISSING,
+    "error",
+    "the case has one image without a name",
+    quick=True,
+    count=6,
+    case=0,
+)
+def no_channels(site: PlantedSite) -> None:
+    """A datalist that names no channels, for a task that does."""
+    site.task["channels"] = ["t1", "t2"]
+
+
+@fault(FileFault.CASE_AMBIGUOUS, "error", "case-1.nii.gz: is the same case as", quick=True)
+def two_spellings(site: PlantedSite) -> None:
+    """A copy whose ending is in capitals."""
+    site.use_patterns()
+    site.image(1).with_name("case-1.NII.GZ").write_bytes(site.image(1).read_bytes())
+
+
+@fault(FileFault.EXCLUDE_UNUSED, "warning", "no case has the name case-7", case=None, quick=True)
+def exclude_misspelt(site: PlantedSite) -> None:
+    site.settings["data"]["exclude"] = ["case-7"]
+
+
+def _two_channels(site: PlantedSite) -> None:
+    """Patterns of two channels; the second is a copy of the first in other numbers."""
+    site.task["channels"] = ["t1", "t2"]
+    site.use_patterns()
+    site.settings["data"]["images"] = {"t1": "images/*.nii.gz", "t2": "t2/*.nii.gz"}
+    (site.folder / "t2").mkdir()
+    for number in range(6):
+        path = site.folder / "t2" / f"case-{number}.nii.gz"
+        path.write_bytes(site.image(number).read_bytes())
+        change(path, lambda array: array // 2)

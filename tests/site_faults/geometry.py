@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
+
 import nibabel as nib
 import numpy as np
 from PIL import Image
 
 from flareseg.data.faults import GeometryFault
+from site_faults.files import _two_channels
 from site_faults.site import AFFINE, SHAPE, PlantedSite, change, fault
 
 
@@ -143,3 +146,71 @@ def resampled_far(site: PlantedSite) -> None:
 )
 def smaller_than_patch(site: PlantedSite) -> None:
     both(site, voxels=lambda array: array[:, 3:14])
+
+
+@fault(GeometryFault.COMPLEX_VOLUME, "error", "holds complex64", quick=True)
+def complex_volume(site: PlantedSite) -> None:
+    change(site.image(1), lambda array: array.astype(np.complex64))
+
+
+@fault(GeometryFault.EXIF_ONE_SIDED, "warning", "has the EXIF orientation 3, its mask 1", quick=True, modality="RGB")
+def exif_one_sided(site: PlantedSite) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.open(site.image(1)).save(site.image(1), exif=exif)
+
+
+@fault(GeometryFault.GRIDS_APART, "warning", "a corner lies 0.20 voxels (0.4 mm) off its image's", quick=True)
+def grids_apart(site: PlantedSite) -> None:
+    moved = AFFINE.copy()
+    moved[0, 3] = 0.4
+    change(site.label(1), affine=moved)
+
+
+@fault(GeometryFault.ORIGIN_MISMATCH, "error", "lies 1.0 mm off its image; a corner lies 0.5 voxels off", quick=True)
+def half_a_voxel(site: PlantedSite) -> None:
+    moved = AFFINE.copy()
+    moved[0, 3] = 1
+    change(site.label(1), affine=moved)
+
+
+@fault(GeometryFault.CHANNELS_APART, "error", "does not lie on the grid of case-1.nii.gz", quick=True)
+def channels_apart(site: PlantedSite) -> None:
+    _two_channels(site)
+    change(site.folder / "t2" / "case-1.nii.gz", affine=np.diag([2.0, 2.0, 4.0, 1.0]))
+
+
+@fault(GeometryFault.SPACING_NEEDED, "error", "the affine is the identity, 1 × 1 × 1 mm", quick=True)
+def identity(site: PlantedSite) -> None:
+    site.task["lesion"] = {"label": "lesion", "small_mm": 8}
+    both(site, affine=np.eye(4))
+
+
+@fault(GeometryFault.SPACING_UNKNOWN, "warning", "the affine is the identity, 1 × 1 × 1 mm", quick=True)
+def identity_of_no_matter(site: PlantedSite) -> None:
+    site.task["lesion"] = None
+    both(site, affine=np.eye(4))
+
+
+@fault(GeometryFault.SPACING_UNKNOWN, "warning", "the sform says 1 × 1 × 1 mm, pixdim 2 × 2 × 5 mm", quick=True)
+def unit_sform(site: PlantedSite) -> None:
+    site.task["lesion"] = None
+    _patch_pixdim(site, (2, 2, 5))
+
+
+@fault(GeometryFault.SPACING_UNKNOWN, "warning", "pixdim is 0 × 0 × 0, the sform says 1 × 1 × 1 mm", quick=True)
+def no_pixdim(site: PlantedSite) -> None:
+    site.task["lesion"] = None
+    _patch_pixdim(site, (0, 0, 0))
+
+
+def _patch_pixdim(site: PlantedSite, sizes: tuple[float, float, float]) -> None:
+    """An sform of unit scale away from the origin, and sizes that nibabel would not write beside it."""
+    affine = np.eye(4)
+    affine[:3, 3] = (-40, 30, 70)
+    for path in (site.image(1), site.label(1)):
+        image = nib.Nifti1Image(np.asarray(nib.load(path).dataobj), None)
+        image.set_sform(affine, code=2)
+        block = bytearray(image.to_bytes())
+        block[80:92] = np.array(sizes, "<f4").tobytes()
+        path.write_bytes(gzip.compress(block))

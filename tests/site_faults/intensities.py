@@ -65,3 +65,9 @@ def ct_scale_odd(site: PlantedSite) -> None:
 @fault(IntensityFault.MR_WITH_HU, "warning", "expected no air of -1000 HU", modality="MR")
 def mr_with_hu(site: PlantedSite) -> None:
     change(site.image(1), lambda array: np.where(array < 100, array - 1000, array))
+
+
+@fault(IntensityFault.SCALED_TWICE, "error", "of the stored values are HU of air", count=6, case=1)
+def scaled_twice(site: PlantedSite) -> None:
+    """The window of 8-bit copies, given for CT that is in HU."""
+    site.settings["intensity"] = {"slope": 400 / 255, "intercept": -160}

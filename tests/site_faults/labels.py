@@ -61,7 +61,7 @@ def not_binary(site: PlantedSite) -> None:
     Image.fromarray(np.asarray(Image.open(site.image(1)).convert("L"))).save(site.label(1))
 
 
-@fault(LabelFault.MASK_NOT_BINARY, "error", "found values up to 3", modality="RGB")
+@fault(LabelFault.MASK_NOT_BINARY, "error", "found 0, 3", modality="RGB")
 def three_classes(site: PlantedSite) -> None:
     mask = np.zeros((40, 48), dtype=np.uint8)
     mask[:4] = 3
@@ -179,3 +179,32 @@ def outside_window(site: PlantedSite) -> None:
 def flipped(site: PlantedSite) -> None:
     for path in (site.image(1), site.label(1)):
         change(path, affine=AFFINE @ np.diag([-1, 1, 1, 1]))
+
+
+@fault(LabelFault.LABEL_ROUNDED, "warning", "holds values such as 2.99")
+def rounded(site: PlantedSite) -> None:
+    """Floating-point numbers saved into whole ones, as nibabel does with a header that was read before."""
+
+    def scaled(header: nib.Nifti1Header) -> None:
+        header.set_data_dtype(np.uint16)
+
+    change(site.label(1), lambda array: array.astype(np.float64), header=scaled)
+
+
+@fault(LabelFault.MASK_INVERTED, "warning", "its index 0 is shown brighter (255) than 1 (0)", modality="RGB")
+def inverted(site: PlantedSite) -> None:
+    drawn = Image.fromarray((np.asarray(Image.open(site.label(1))) > 0).astype(np.uint8), "P")
+    drawn.putpalette([255, 255, 255, 0, 0, 0])
+    drawn.save(site.label(1))
+
+
+@fault(LabelFault.STACK_REPEATS, "warning", "slices from 9 on repeat those from the first on, and the second")
+def second_phase(site: PlantedSite) -> None:
+    """Both phases of an examination in one file; the second is brighter, noisier and not labelled."""
+    rng = np.random.default_rng(0)
+
+    def brighter(array: np.ndarray) -> np.ndarray:
+        return (array + 20 * (array > 0) + rng.normal(0, 10, array.shape)).astype(np.int16)
+
+    change(site.image(1), lambda array: np.concatenate([array, brighter(array)], 2))
+    change(site.label(1), lambda array: np.concatenate([array, np.zeros_like(array)], 2))

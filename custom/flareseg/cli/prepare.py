@@ -15,7 +15,7 @@ from rich.text import Text
 from flareseg.cli.console import console, tell
 from flareseg.config.settings import settings_of_options
 from flareseg.config.task import Modality, load_task
-from flareseg.data.datalist import SPLITS
+from flareseg.data.case import SPLITS
 from flareseg.data.prepare.layouts import LAYOUTS
 from flareseg.data.prepare.layouts.source import Given
 from flareseg.data.prepare.order import Order

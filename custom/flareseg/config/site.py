@@ -15,6 +15,7 @@ SITE_FILE = "site.yaml"
 """Name of the file in a kit's ``local`` folder."""
 
 LabelValues = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
+VoxelSize = tuple[Positive, Positive, Positive]
 
 
 class Split(Settings):
@@ -39,8 +40,9 @@ class DataSource(Settings):
 
     root: Path
     """The data folder; a relative path is taken from the folder of site.yaml."""
-    images: str | None = None
-    """Pattern of the images; pairs with labels by what the wildcards match."""
+    images: str | Annotated[dict[str, str], Field(min_length=1)] | None = None
+    """Pattern of the images; pairs with labels by what the wildcards match. Of several channels one for each, by the
+    task's names: {t1: ..., t2: ...}."""
     labels: str | None = None
     """Pattern of the labels."""
     datalist: str | None = None
@@ -49,6 +51,14 @@ class DataSource(Settings):
     """Folder of the datalist's labels where it is not root: images stay where they are, labels were converted."""
     split: Split = Split()
     """Held-out cases."""
+    exclude: tuple[str, ...] = ()
+    """Names of cases or files that are not used, *, ? allowed; counted in check and record. A datalist may have
+    exclude, too."""
+    on_bad_case: Literal["stop", "leave_out"] = "stop"
+    """Whether a case that cannot be used keeps the site from training, or is left out; the lead is told how many."""
+    spacing: VoxelSize | dict[str, VoxelSize] | None = None
+    """Voxel size in mm along the file's axes, of cases whose header does not know it; or one for each pattern of
+    names: {"volume-28": [0.7, 0.7, 2.5]}."""
 
     @model_validator(mode="after")
     def _one_way(self) -> DataSource:
@@ -88,7 +98,8 @@ class Site(Settings):
     """Where they are."""
     labels: dict[str, LabelValues | None]
     """Labels of the site's tasks and its own value or values for each, from 1, as 0 is background; null where it was
-    never annotated. Masks of RGB frames are binary: 1 or 255."""
+    never annotated. For RGB frames 1 or 255 alone means a mask of two values, whichever of these they are; others are
+    values in the mask."""
     intensity: Scale = Scale()
     """How images are scaled where they are not in HU or raw MR values."""
     cache: Path | None = None
@@ -115,13 +126,18 @@ class Site(Settings):
         return {name: (value,) if isinstance(value, int) else value for name, value in labels.items()}
 
     @model_validator(mode="after")
-    def _binary_masks(self) -> Site:
-        values = {value for several in self.labels.values() for value in several or ()}
-        if self.modality == "RGB" and values - {1, 255}:
-            raise ValueError(f"labels: masks of RGB frames are binary: give 1 or 255, got {sorted(values)}")
-        if self.modality == "RGB" and self.intensity != Scale():
-            raise ValueError("intensity: is for CT and MR, RGB frames hold 0 to 255")
+    def _frames(self) -> Site:
+        if self.modality == "RGB":
+            if self.intensity != Scale():
+                raise ValueError("intensity: is for CT and MR, RGB frames hold 0 to 255")
+            if self.data.spacing is not None or isinstance(self.data.images, dict):
+                raise ValueError("data: spacing and several channels are for CT and MR")
         return self
+
+    @property
+    def named_values(self) -> frozenset[int]:
+        """Every label value that the file names."""
+        return frozenset(value for values in self.labels.values() for value in values or ())
 
 
 def load_site(path: Path) -> Site:
@@ -159,12 +175,26 @@ def check_site_fits(site: Site, task: Task, path: Path) -> None:
 
     Raises:
         SettingsError: the task does not know the site's modality, or the site does not name or has not annotated the
-            task's labels. More labels than the task's are fine: one site.yaml serves several jobs.
+            task's labels or channels. More labels than the task's are fine: one site.yaml serves several jobs.
     """
     if site.modality not in task.modalities:
         raise SettingsError(
             f"{path}: modality is {site.modality}, the task {task.name} takes {', '.join(sorted(task.modalities))}.",
             "Ask the lead for a job with this modality.",
+        )
+    images = site.data.images
+    if task.channels and images is not None:
+        named = set(images) if isinstance(images, dict) else set()
+        if lacking := [name for name in task.channels if name not in named]:
+            raise SettingsError(
+                f"{path}: data.images should name the channels {', '.join(task.channels)}; "
+                f"missing: {', '.join(lacking)}.",
+                f"Give a pattern for each: images: {{{', '.join(f'{name}: ...' for name in task.channels)}}}.",
+            )
+    elif isinstance(images, dict) and len(images) > 1:
+        raise SettingsError(
+            f"{path}: data.images names {', '.join(images)}, the task {task.name} takes one channel.",
+            "Give the one pattern that the task means, or ask the lead for a task with channels.",
         )
     missing = sorted(set(task.labels) - set(site.labels))
     if missing:

@@ -148,6 +148,9 @@ class Task(Settings):
     """What is segmented, one output channel each; labels may overlap."""
     modalities: Annotated[dict[Modality, Intensity], Field(min_length=1)]
     """Modalities that may take part (CT, MR, RGB), and their intensity normalisation."""
+    channels: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Names of an image's channels (t1, t2), in the network's order, each a file on one grid; [] for one channel. RGB
+    frames have their three colours."""
     spacing: Annotated[tuple[Positive | None, ...], Field(min_length=3, max_length=3)] = (None, None, None)
     """Voxel spacing in mm along R, A, S that images are resampled to; null keeps the image's own."""
     resize: tuple[Annotated[int, Field(ge=16)], Annotated[int, Field(ge=16)]] | None = None
@@ -184,12 +187,12 @@ class Task(Settings):
             )
         return content
 
-    @field_validator("labels")
+    @field_validator("labels", "channels")
     @classmethod
-    def _distinct(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(labels)) != len(labels):
-            raise ValueError("labels should be distinct")
-        return labels
+    def _distinct(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(names)) != len(names):
+            raise ValueError("names should be distinct")
+        return names
 
     @model_validator(mode="after")
     def _consistent(self) -> Task:
@@ -222,6 +225,8 @@ class Task(Settings):
                 raise ValueError("resize and lesion.small_px are for RGB frames; CT and MR have spacing and small_mm")
         elif len(self.modalities) > 1:
             raise ValueError("RGB, of three channels, should be the only modality")
+        elif self.channels:
+            raise ValueError("channels are for CT and MR, RGB frames have their three colours")
         elif self.spatial_dims != 2:
             raise ValueError("RGB frames are flat: patch should be two numbers")
         elif (
@@ -238,8 +243,24 @@ class Task(Settings):
 
     @property
     def in_channels(self) -> int:
-        """Channels of an image: 3 for RGB, else 1."""
-        return 3 if "RGB" in self.modalities else 1
+        """Channels of an image: 3 for RGB, else those named, or one."""
+        return 3 if "RGB" in self.modalities else max(1, len(self.channels))
+
+    @property
+    def uses_mm(self) -> bool:
+        """Whether the voxel size matters: images are resampled, or targets are measured in mm."""
+        targets = self.fedgs.targets.values() if self.fedgs else ()
+        return (
+            any(self.spacing)
+            or (self.lesion is not None and self.lesion.small_mm is not None)
+            or any(target.threshold is None for target in targets)
+        )
+
+    @property
+    def lesions(self) -> frozenset[str]:
+        """Labels that a scan may lack: those of lesion and fedgs.targets."""
+        small = {self.lesion.label} if self.lesion else set()
+        return frozenset(small | set(self.fedgs.targets if self.fedgs else ()))
 
     @property
     def organs(self) -> tuple[str, ...]:

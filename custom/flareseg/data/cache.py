@@ -15,9 +15,11 @@ import numpy as np
 
 from flareseg.config.site import Site
 from flareseg.config.task import Task
-from flareseg.data.datalist import Case
+from flareseg.data.case import Case
 from flareseg.data.digests import Digests
+from flareseg.data.geometry import stated_spacing
 from flareseg.data.preprocess import preprocess
+from flareseg.data.reader import with_channels
 from flareseg.data.scratch import scratch_folder
 from flareseg.errors import DataError, ErrorCode, unreadable
 
@@ -72,6 +74,10 @@ class Cache:
         shaping = {
             "version": CACHE_VERSION,
             "labels": [(name, site.labels[name]) for name in task.labels],
+            "named": sorted(site.named_values),
+            "lesions": sorted(task.lesions),
+            "channels": task.channels,
+            "uses mm": task.uses_mm,
             "modality": site.modality,
             "intensity": task.modalities[site.modality].model_dump(mode="json"),
             "spacing": task.spacing,
@@ -87,7 +93,9 @@ class Cache:
             DataError: a file cannot be read.
         """
         digest = hashlib.sha256(self._settings)
-        for path in (case.image, case.label):
+        if (spacing := stated_spacing(self.site.data, case)) is not None:
+            digest.update(repr(spacing).encode())
+        for path in with_channels(case, self.task).files:
             try:
                 digest.update(self.digests.of(path).encode())
             except OSError as error:
@@ -185,16 +193,24 @@ def _is_whole(entry: Path) -> bool:
         return False
 
 
+def in_memory(image: np.ndarray, label: np.ndarray, spacing: np.ndarray) -> Volume:
+    """A prepared case as the cache would give it, without a cache."""
+    return _volume(image, label, spacing, _foreground(label))
+
+
+def _volume(image: np.ndarray, label: np.ndarray, spacing: np.ndarray, foreground: np.ndarray) -> Volume:
+    own = [foreground[foreground[:, 0] == index, 1:] for index in range(len(label))]
+    return Volume(image, label, spacing, own)
+
+
 def _open(entry: Path) -> Volume | None:
     """The volume of an entry; None where it is missing or damaged."""
     try:
-        foreground = np.load(entry / "foreground.npy", allow_pickle=False)
-        label = np.load(entry / "label.npy", mmap_mode="r", allow_pickle=False)
-        return Volume(
+        return _volume(
             image=np.load(entry / "image.npy", mmap_mode="r", allow_pickle=False),
-            label=label,
+            label=np.load(entry / "label.npy", mmap_mode="r", allow_pickle=False),
             spacing=np.load(entry / "spacing.npy", allow_pickle=False),
-            foreground=[foreground[foreground[:, 0] == index, 1:] for index in range(len(label))],
+            foreground=np.load(entry / "foreground.npy", allow_pickle=False),
         )
     except (FileNotFoundError, NotADirectoryError, ValueError, EOFError):
         return None

@@ -1,34 +1,44 @@
-"""From ``site.yaml`` to lists of cases: pairing by wildcard, MONAI datalists, and a split by seed."""
+"""From ``site.yaml`` to lists of cases: patterns, MONAI datalists, and a split by seed."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from os import fspath
+from os.path import normpath
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import numpy as np
 
 from flareseg.config.site import DataSource
+from flareseg.data.case import SPLITS, Case, SplitName
+from flareseg.data.exclusion import Exclusion
 from flareseg.data.faults import FileFault, SplitFault
-from flareseg.data.faults.findings import Finding, errors
+from flareseg.data.faults.findings import Finding, errors, stopping
+from flareseg.data.pairing import UnlistedError, lies_below, outside, pair_files
 from flareseg.errors import plain, shown
-
-SplitName = Literal["training", "validation", "testing"]
-SPLITS: tuple[SplitName, ...] = ("training", "validation", "testing")
 
 
 @dataclass(frozen=True)
-class Case:
-    """One image with its label; ``name`` and ``patient`` identify it within the site and never leave it."""
+class Listing:
+    """What a site.yaml lists.
 
-    name: str
-    image: Path
-    label: Path
-    patient: str | None = None
+    Attributes:
+        splits: the cases of each split, in a fixed order.
+        findings: what is wrong with it.
+        excluded: number of cases that site.yaml or the datalist excludes.
+    """
+
+    splits: dict[SplitName, list[Case]]
+    findings: list[Finding]
+    excluded: int = 0
+
+    def left_out(self, source: DataSource) -> int:
+        """Number of cases that are not listed for a fault of their own, where the site trains without such."""
+        leave_out = source.on_bad_case == "leave_out"
+        return len({item.case for item in errors(self.findings) if item.of_one_case}) if leave_out else 0
 
 
 def load_cases(source: DataSource) -> dict[SplitName, list[Case]]:
@@ -44,32 +54,36 @@ def load_cases(source: DataSource) -> dict[SplitName, list[Case]]:
         DataError: the root is missing, nothing matches, an image has no label or a label no image, the datalist is
             not readable, or a path leaves the root.
     """
-    splits, findings = list_cases(source)
-    for finding in errors(findings):
+    return load_listing(source).splits
+
+
+def load_listing(source: DataSource) -> Listing:
+    """As :func:`load_cases`, with what was excluded and left out."""
+    listing = list_cases(source)
+    for finding in stopping(listing.findings, leave_out=source.on_bad_case == "leave_out"):
         raise finding.error()
-    return splits
+    if not listing.splits["training"]:
+        raise Finding(SplitFault.NO_TRAINING, f"{source.root}: no training cases.").error()
+    return listing
 
 
-def list_cases(source: DataSource) -> tuple[dict[SplitName, list[Case]], list[Finding]]:
+def list_cases(source: DataSource) -> Listing:
     """List the cases that can be told from ``source``, and all that is wrong with it; see :func:`load_cases`."""
+    nothing: dict[SplitName, list[Case]] = {split: [] for split in SPLITS}
     findings = [finding for root in (source.root, source.label_root) if root for finding in _root_faults(root)]
     if findings:
-        return {split: [] for split in SPLITS}, findings
+        return Listing(nothing, findings)
     try:
-        splits = (_from_patterns if source.datalist is None else _from_datalist)(source, findings)
-    except _Unlisted as reason:
-        return {split: [] for split in SPLITS}, [reason.finding]
-    if not splits["training"] and not findings:
+        excluded = Exclusion(source.exclude)
+        splits = (_from_patterns if source.datalist is None else _from_datalist)(source, excluded, findings)
+    except UnlistedError as reason:
+        return Listing(nothing, [reason.finding])
+    findings += [
+        Finding(FileFault.EXCLUDE_UNUSED, f"{source.root}: no case has the name {name}.") for name in excluded.unused()
+    ]
+    if not splits["training"] and not errors(findings):
         findings.append(Finding(SplitFault.NO_TRAINING, f"{source.root}: no training cases."))
-    return splits, findings
-
-
-class _Unlisted(Exception):  # noqa: N818 - a finding on its way out
-    """Nothing can be listed at all."""
-
-    def __init__(self, kind: FileFault, message: str) -> None:
-        super().__init__(message)
-        self.finding = Finding(kind, message)
+    return Listing(splits, findings, len(excluded.cases))
 
 
 def _root_faults(root: Path) -> list[Finding]:
@@ -84,76 +98,11 @@ def _root_faults(root: Path) -> list[Finding]:
     return []
 
 
-def _from_patterns(source: DataSource, findings: list[Finding]) -> dict[SplitName, list[Case]]:
-    pairs, faults = _pairs(source.root, source.images or "", source.labels or "")
+def _from_patterns(source: DataSource, excluded: Exclusion, findings: list[Finding]) -> dict[SplitName, list[Case]]:
+    images = source.images if isinstance(source.images, dict) else {"": source.images or ""}
+    cases, faults = pair_files(source.root, images, source.labels or "", excluded)
     findings += faults
-    cases = [Case(key, image, label) for key, (image, label) in pairs.items()]
     return split_cases(cases, source.split.validation, source.split.testing, source.split.seed)
-
-
-def pair_files(root: Path, images: str, labels: str) -> dict[str, tuple[Path, Path]]:
-    """Pair images and labels by what the wildcards of their glob patterns match.
-
-    Returns:
-        Image and label by what the wildcards match, sorted.
-
-    Raises:
-        DataError: nothing matches, an image has no label or a label no image, or a pattern or a file leaves the root.
-    """
-    try:
-        pairs, faults = _pairs(root, images, labels)
-    except _Unlisted as reason:
-        raise reason.finding.error() from None
-    for fault in faults:
-        raise fault.error()
-    return pairs
-
-
-def _pairs(root: Path, images: str, labels: str) -> tuple[dict[str, tuple[Path, Path]], list[Finding]]:
-    found, marked = _match(root, images), _match(root, labels)
-    if not found:
-        raise _Unlisted(FileFault.NO_IMAGES, f"{root}: nothing matches the image pattern {images}.")
-    faults = []
-    for kind, other, here, there in (
-        (FileFault.IMAGE_WITHOUT_LABEL, "label", found, marked),
-        (FileFault.LABEL_WITHOUT_IMAGE, "image", marked, found),
-    ):
-        lonely = sorted(set(here) - set(there))
-        faults += [Finding(kind, f"{here[key]}: has no {other} ({len(lonely)} such files).", key) for key in lonely]
-    pairs = {key: (found[key], marked[key]) for key in sorted(set(found) & set(marked))}
-    faults += [
-        Finding(FileFault.OUTSIDE_ROOT, _outside(path, root), key)
-        for key, pair in pairs.items()
-        for path in pair
-        if not _lies_below(path, root)
-    ]
-    return pairs, faults
-
-
-def _match(root: Path, pattern: str) -> dict[str, Path]:
-    """Files below ``root`` by what the wildcards of ``pattern`` match."""
-    if Path(pattern).is_absolute() or ".." in Path(pattern).parts or set("[]") & set(pattern):
-        raise _Unlisted(
-            FileFault.PATTERN_BAD,
-            f"{root}: the pattern {pattern} should stay below the root and use *, ** and ? only.",
-        )
-    expression = "".join(
-        {"**/": "((?:.*/)?)", "*": "([^/]*)", "?": "([^/])"}.get(part) or re.escape(part)
-        for part in re.split(r"(\*\*/|\*|\?)", pattern)
-    )
-    found: dict[str, Path] = {}
-    try:
-        paths = sorted(root.glob(pattern))
-    except (OSError, ValueError, NotImplementedError) as error:  # too long, a null byte, ** beside other signs
-        raise _Unlisted(
-            FileFault.PATTERN_BAD, f"{root}: the pattern {plain(pattern)} cannot be used ({plain(str(error))})."
-        ) from None
-    for path in paths:
-        match = re.fullmatch(expression, path.relative_to(root).as_posix())
-        if match and path.is_file():
-            key = "|".join(group.strip("/") for group in match.groups() if group is not None) or path.name
-            found[key] = path
-    return found
 
 
 def split_cases(cases: Sequence[Case], validation: float, testing: float, seed: int) -> dict[SplitName, list[Case]]:
@@ -179,48 +128,78 @@ def split_counts(total: int, validation: float, testing: float) -> tuple[int, in
     return validates, tests
 
 
-def _from_datalist(source: DataSource, findings: list[Finding]) -> dict[SplitName, list[Case]]:
+def _from_datalist(source: DataSource, excluded: Exclusion, findings: list[Finding]) -> dict[SplitName, list[Case]]:
     path = source.root / str(source.datalist)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        entries = {
-            split: [
-                (fspath(entry["image"]), fspath(entry["label"]), _patient(entry.get("patient")))
-                for entry in content.get(split, [])
-            ]
-            for split in SPLITS
-        }
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        excluded.add(content.get("exclude", []))
+        entries = [_entry(entry, split) for split in SPLITS for entry in content.get(split, [])]
     except FileNotFoundError:
-        raise _Unlisted(FileFault.DATALIST_MISSING, f"{path}: no such file.") from None
+        raise UnlistedError(FileFault.DATALIST_MISSING, f"{path}: no such file.") from None
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise _Unlisted(
+        raise UnlistedError(
             FileFault.DATALIST_BAD, f"{path}: is not a MONAI datalist ({type(error).__name__}: {plain(str(error))})."
         ) from None
     label_root = source.label_root or source.root
     splits: dict[SplitName, list[Case]] = {split: [] for split in SPLITS}
-    for split, image, label, patient in ((split, *entry) for split, found in entries.items() for entry in found):
-        faults = [*_entry_faults(source.root, image, image), *_entry_faults(label_root, label, image)]
+    for entry in entries:
+        name = next(iter(entry.images.values()))
+        if excluded.takes(name, *map(Path, (*entry.images.values(), entry.label))):
+            continue
+        faults = [fault for image in entry.images.values() for fault in _entry_faults(source.root, image, name)]
+        faults += _entry_faults(label_root, entry.label, name)
         findings += faults
         if not faults:
-            splits[split].append(Case(image, (source.root / image).resolve(), (label_root / label).resolve(), patient))
+            channels = tuple((channel, _below(source.root, image)) for channel, image in entry.images.items())
+            label = _below(label_root, entry.label)
+            named = channels if "" not in entry.images else ()
+            splits[entry.split].append(Case(name, channels[0][1], label, entry.patient, named))
     return splits
 
 
-def _patient(value: object) -> str | None:
-    """A patient's name as the datalist gives it: text or a whole number."""
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    raise TypeError(f"patient should be text or a whole number, found {shown(value)}")
+@dataclass(frozen=True)
+class _Entry:
+    split: SplitName
+    images: dict[str, str]
+    label: str
+    patient: str | None
+
+
+def _entry(entry: dict[str, Any], split: SplitName) -> _Entry:
+    image = entry["image"]
+    images = {str(name): fspath(path) for name, path in image.items()} if isinstance(image, dict) else {"": image}
+    if not images or not all(isinstance(path, str) for path in (*images.values(), entry["label"])):
+        raise TypeError("image should be a file, or a mapping of channels to files; label a file")
+    return _Entry(split, images, entry["label"], patient_name(entry.get("patient")))
+
+
+def patient_name(given: object) -> str | None:
+    """A patient as a datalist names them: 1 and "1" are one, nothing and blanks are nobody.
+
+    Raises:
+        TypeError: it is no text and no whole number.
+
+    Example:
+        >>> patient_name(0), patient_name(" 7 "), patient_name("")
+        ('0', '7', None)
+    """
+    if given is None:
+        return None
+    if not isinstance(given, str | int) or isinstance(given, bool):
+        raise TypeError(f"patient should be text or a whole number, found {shown(given)}")
+    return str(given).strip() or None
+
+
+def _below(root: Path, name: str) -> Path:
+    """The file as it is named: the end of a link's own name says what it is, not that of the file behind it."""
+    return Path(normpath(root / name))
 
 
 def _entry_faults(root: Path, name: str, case: str) -> list[Finding]:
-    path = root / name
+    path = _below(root, name)
     try:
-        path = path.resolve()
-        if not _lies_below(path, root):
-            return [Finding(FileFault.OUTSIDE_ROOT, _outside(path, root), case)]
+        if not lies_below(path, root):
+            return [Finding(FileFault.OUTSIDE_ROOT, outside(path, root), case)]
         if not path.is_file():
             return [Finding(FileFault.FILE_MISSING, f"{path}: no such file, but the datalist names it.", case)]
     except PermissionError:
@@ -228,14 +207,3 @@ def _entry_faults(root: Path, name: str, case: str) -> list[Finding]:
     except (OSError, ValueError, RuntimeError):  # too long, a null byte, half of a surrogate pair, a loop of links
         return [Finding(FileFault.FILE_MISSING, f"{plain(str(path))}: no file can have this name.", plain(case))]
     return []
-
-
-def _lies_below(path: Path, root: Path) -> bool:
-    """Whether a path stays below the root once all links are followed."""
-    return path.resolve().is_relative_to(root.resolve())
-
-
-def _outside(path: Path, root: Path) -> str:
-    return f"{path}: lies outside the data root {root}" + (
-        "." if path == path.resolve() else f": it is a link to {path.resolve()}."
-    )

@@ -10,66 +10,93 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from flareseg.data.datalist import Case
-from flareseg.errors import DataError, ErrorCode, unreadable
+from flareseg.data.annotation import Annotation
+from flareseg.data.case import Case
+from flareseg.data.case_files import DECODING, undecodable
+from flareseg.data.faults import GeometryFault, LabelFault
+from flareseg.data.faults.findings import CaseError, Finding
+from flareseg.data.frame_mask import DEEP_MODES, read_mask, shades
 
-SUFFIXES = (".png", ".jpg", ".jpeg")
 FORMATS = ("PNG", "JPEG")
-DEEP_MODES = ("I", "I;16", "I;16B", "F")  # more than 8 bits: Pillow would clip them
-_FULL_SCALES = (1, 255, 65535)
+_TURNED = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
+_EXIF_ORIENTATION = 274
+_SMOOTH = 0.1
 
 
-def read_frame(case: Case, resize: tuple[int, int] | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Read a frame and its mask.
+def frame_header_faults(case: Case) -> list[Finding]:
+    """Check what the headers of a frame and its mask say; no pixel is read."""
+    sizes, orientations, faults = [], [], []
+    for path in (case.image, case.label):
+        try:
+            with Image.open(path, formats=FORMATS) as picture:
+                # Asked for EXIF, a PNG without it reads all its pixels.
+                told = picture.format == "JPEG" or "exif" in picture.info
+                orientation = picture.getexif().get(_EXIF_ORIENTATION, 1) if told else 1
+                sizes.append(picture.size[::-1] if orientation in _TURNED else picture.size)
+                mode = picture.mode
+        except DECODING as error:
+            return [undecodable(path, case.name, error)]
+        orientations.append(orientation if orientation in range(2, 9) else 1)
+        if path == case.image and mode in DEEP_MODES:
+            faults.append(Finding(GeometryFault.NOT_RGB, f"{path}: the mode is {mode}.", case.name))
+        elif path == case.image and mode in ("L", "1", "LA"):
+            faults.append(Finding(GeometryFault.GREY_FRAME, f"{path}: the mode is {mode}.", case.name))
+    if sizes[0] != sizes[1]:
+        (width, height), (mask_width, mask_height) = sizes
+        message = f"{case.label}: expected the frame's {width} × {height} pixels, found {mask_width} × {mask_height}."
+        faults.append(Finding(GeometryFault.SHAPE_MISMATCH, message, case.name))
+    elif orientations[0] != orientations[1]:
+        message = f"{case.image}: has the EXIF orientation {orientations[0]}, its mask {orientations[1]}."
+        faults.append(Finding(GeometryFault.EXIF_ONE_SIDED, message, case.name))
+    return faults
+
+
+def read_frame(
+    case: Case, annotation: Annotation, resize: tuple[int, int] | None = None
+) -> tuple[np.ndarray, dict[str, np.ndarray], frozenset[int], list[Finding]]:
+    """Read a frame and its mask, whose headers were checked.
 
     The camera's EXIF orientation is applied. X runs from right to left and Y from the bottom to the top, so that a
     frame stands upright wherever an axial slice does.
 
     Args:
         case: the files.
+        annotation: the labels and the values of their masks.
         resize: width and height in pixels; None keeps the frame's own.
 
     Returns:
         image: float32 (3, X, Y, 1), values from 0 to 255.
-        mask: uint8 (X, Y, 1) of 0 and 1; all 0 where the mask is empty.
+        masks: bool (X, Y, 1) of each annotated label; all False where the mask is empty.
+        values: those that the mask holds.
+        findings: what asks for a look.
 
     Raises:
-        DataError: a file is not readable as PNG or JPEG, holds more than 8 bits a channel, frame and mask differ in
-            size, or the mask is not binary.
+        CaseError: a file is not readable as PNG or JPEG, or the mask is none.
     """
     frame, drawn = open_frame(case.image, case.name), _open(case.label, case.name)
-    if frame.size != drawn.size:
-        raise DataError(
-            f"{case.label}: expected the frame's {frame.width} x {frame.height} pixels, "
-            f"found {drawn.width} x {drawn.height}.",
-            "Export the mask at the frame's size.",
-            code=ErrorCode.SHAPE_MISMATCH,
-            case=case.name,
-        )
-    colours, mask = frame.convert("RGB"), Image.fromarray(_foreground(drawn, case).astype(np.uint8) * 255)
+    try:
+        masks, values, findings = read_mask(drawn, case.label, annotation, case.name)
+    except CaseError:
+        if shades(frame) <= _SMOOTH < shades(drawn):
+            message = f"{case.label}: holds shades, its image {case.image.name} only black and white."
+            raise Finding(LabelFault.SWAPPED, message, case.name).error() from None
+        raise
+    colours = frame.convert("RGB")
     if resize is not None:
-        colours, mask = (picture.resize(resize, Image.Resampling.BILINEAR) for picture in (colours, mask))
-    inside = (np.asarray(mask) > 127)[::-1, ::-1]
-    return (
-        frame_pixels(colours),
-        np.ascontiguousarray(inside.T[..., None].astype(np.uint8)),
-    )
+        colours = colours.resize(resize, Image.Resampling.BILINEAR)
+    upright = {name: _upright(mask, resize) for name, mask in masks.items()}
+    return frame_pixels(colours), upright, values, findings
 
 
 def open_frame(path: Path, case: str) -> Image.Image:
     """Open a photograph, upright.
 
     Raises:
-        DataError: it is not readable as PNG or JPEG, or holds more than 8 bits a channel.
+        CaseError: it is not readable as PNG or JPEG, or holds more than 8 bits a channel.
     """
     frame = _open(path, case)
     if frame.mode in DEEP_MODES:
-        raise DataError(
-            f"{path}: expected 8 bits a channel, found the mode {frame.mode}.",
-            "Export the frame as RGB.",
-            code=ErrorCode.UNREADABLE_IMAGE,
-            case=case,
-        )
+        raise Finding(GeometryFault.NOT_RGB, f"{path}: the mode is {frame.mode}.", case).error()
     return frame
 
 
@@ -79,32 +106,19 @@ def frame_pixels(colours: Image.Image) -> np.ndarray:
     return np.ascontiguousarray(pixels.transpose(2, 1, 0)[..., None])
 
 
+def _upright(mask: np.ndarray, resize: tuple[int, int] | None) -> np.ndarray:
+    picture = Image.fromarray(mask.astype(np.uint8) * 255)
+    if resize is not None:
+        picture = picture.resize(resize, Image.Resampling.BILINEAR)
+    return np.ascontiguousarray((np.asarray(picture) > 127)[::-1, ::-1].T[..., None])
+
+
 def _open(path: Path, case: str) -> Image.Image:
+    """A picture, turned as its EXIF orientation says."""
     try:
         with Image.open(path, formats=FORMATS) as picture:
-            return ImageOps.exif_transpose(picture)
-    except Exception as error:  # Pillow raises whatever the decoder raised; all mean the same to the site
-        raise unreadable(path, "PNG or JPEG", case, error) from None
-
-
-def _foreground(drawn: Image.Image, case: Case) -> np.ndarray:
-    """Above half of full scale, so that a JPEG's noise and a smooth outline fall on one side or the other."""
-    if drawn.mode in DEEP_MODES:
-        values = np.asarray(drawn)
-    else:
-        # Two steps: a palette's colours and an alpha channel mean nothing to the direct conversion to grey.
-        values = np.asarray(drawn.convert("RGB").convert("L") if drawn.mode != "L" else drawn)
-    highest = float(values.max())
-    if not highest:
-        return np.zeros(values.shape, dtype=bool)
-    full = next((scale for scale in _FULL_SCALES if highest <= scale), highest)
-    if drawn.mode == "P":  # two colours of any kind
-        full = highest
-    if highest <= full / 2:
-        raise DataError(
-            f"{case.label}: expected a mask of 0 and 1 or of 0 and 255, found values up to {highest:g}.",
-            "Export one binary mask for each frame.",
-            code=ErrorCode.BAD_LABEL,
-            case=case.name,
-        )
-    return np.asarray(values > full / 2)
+            upright = ImageOps.exif_transpose(picture)
+            upright.format = picture.format
+            return upright
+    except DECODING as error:
+        raise undecodable(path, case, error).error() from None

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import nibabel as nib
 import numpy as np
-from nibabel.affines import voxel_sizes
 from scipy import ndimage
 
+from flareseg.data.annotation import Annotation
+from flareseg.data.case import Case
+from flareseg.data.case_files import FRAMES
 from flareseg.data.components import equivalent_diameters, label_components
-from flareseg.data.datalist import Case
-from flareseg.data.frames import SUFFIXES, read_frame
-from flareseg.errors import unreadable
+from flareseg.data.frames import read_frame
+from flareseg.data.label_values import mask_of
+from flareseg.data.nifti import grid_of, open_nifti, read_voxels, volume_fault
 
 
 def lesion_size(case: Case, values: Sequence[int]) -> float:
@@ -28,12 +29,17 @@ def lesion_size(case: Case, values: Sequence[int]) -> float:
     Raises:
         DataError: the label is not readable.
     """
-    if case.label.suffix.lower() in SUFFIXES:
-        mask = read_frame(case)[1]
+    lesion = Annotation({"lesion": tuple(values)}, frozenset(), frozenset({0, *values}), by_task=False)
+    if case.label.suffix.lower() in FRAMES:
+        mask = read_frame(case, lesion)[1]["lesion"]
         spacing = np.full(3, mask.size**-0.5)
     else:
-        mask, spacing = _volume(case, values)
-    return float(component_diameters(mask, spacing).max(initial=0.0))
+        opened = open_nifti(case.label, case.name)
+        if fault := volume_fault(opened, case.label, case.name):
+            raise fault.error()
+        label = np.rint(read_voxels(opened, case.label, case.name))
+        mask, spacing = mask_of(label, values), grid_of(opened).spacing
+    return float(component_diameters(mask.astype(np.uint8), spacing).max(initial=0.0))
 
 
 def component_diameters(mask: np.ndarray, spacing: np.ndarray) -> np.ndarray:
@@ -49,13 +55,3 @@ def component_diameters(mask: np.ndarray, spacing: np.ndarray) -> np.ndarray:
     (box,) = ndimage.find_objects(mask) or (None,)
     voxels = np.zeros(0) if box is None else label_components(mask[box])[1]
     return equivalent_diameters(voxels, spacing, mask.shape)
-
-
-def _volume(case: Case, values: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """The lesions as uint8 0 and 1, and the voxel size in mm."""
-    try:
-        label = nib.load(case.label)
-        mask = np.isin(np.asanyarray(label.dataobj), values).astype(np.uint8)
-    except Exception as error:  # nibabel raises whatever the decoder raised; all mean the same to the user
-        raise unreadable(case.label, "NIfTI", case.name, error) from None
-    return mask, voxel_sizes(label.affine)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from flareseg.config.site import Site
 from flareseg.config.task import Task
 from flareseg.data.cache import Cache
-from flareseg.data.datalist import SplitName, load_cases
+from flareseg.data.case import Case, SplitName
+from flareseg.data.datalist import load_listing
+from flareseg.data.faults import SplitFault
+from flareseg.data.faults.findings import CaseError, Finding
 from flareseg.data.scratch import sweep
 from flareseg.data.volumes import Volumes, VolumeStore
 
@@ -22,6 +26,11 @@ class SiteData:
         task: what is learned.
         site: where the data is.
         cache: folder for preprocessed volumes where ``site.cache`` names none.
+        warn: takes a line for each case that is left out; it names the file, so it stays at the site.
+
+    Attributes:
+        excluded: number of cases that site.yaml or the datalist excludes.
+        left_out: number of cases that are left out for a fault of their own, see ``data.on_bad_case`` in site.yaml.
 
     Raises:
         DataError: the data cannot be used; the error names the file and the remedy.
@@ -39,18 +48,36 @@ class SiteData:
         True
     """
 
-    def __init__(self, task: Task, site: Site, cache: Path) -> None:
+    def __init__(self, task: Task, site: Site, cache: Path, warn: Callable[[str], None] = lambda line: None) -> None:
         self.task = task
+        self._warn = warn
         self.site = site
         folder = site.cache or cache
         sweep(folder)
         store = VolumeStore(Cache(folder, task, site), limit=int(site.memory_gib * 2**30))
-        cases = load_cases(site.data)
+        listing = load_listing(site.data)
+        self.excluded = listing.excluded
+        self.left_out = listing.left_out(site.data)
+        cases = {split: self._usable(store, several) for split, several in listing.splits.items()}
+        if not cases["training"]:
+            raise Finding(SplitFault.NO_TRAINING, f"{site.data.root}: every training case has a fault.").error()
         self._volumes = {split: Volumes(store, several) for split, several in cases.items()}
         self._patients = {split: [case.patient or case.name for case in several] for split, several in cases.items()}
-        for several in cases.values():
-            for case in several:
+
+    def _usable(self, store: VolumeStore, cases: list[Case]) -> list[Case]:
+        """The cases that can be used: all of them, or an error, unless site.yaml has bad ones left out."""
+        usable = []
+        for case in cases:
+            try:
                 store.get(case)
+            except CaseError as error:
+                if self.site.data.on_bad_case == "stop" or not error.finding.of_one_case:
+                    raise
+                self.left_out += 1
+                self._warn(f"left out: {error}")
+            else:
+                usable.append(case)
+        return usable
 
     def volumes(self, split: SplitName) -> Volumes:
         """The volumes of one split, in a fixed order."""

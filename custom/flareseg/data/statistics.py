@@ -6,14 +6,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-from nibabel.affines import voxel_sizes
 
 from flareseg.config.site import Site
 from flareseg.config.task import Task
-from flareseg.data.datalist import Case
-from flareseg.data.frames import read_frame
+from flareseg.data.case import Case
 from flareseg.data.lesion_size import component_diameters
-from flareseg.data.preprocess import read_volume
+from flareseg.data.reader import read_scan
+from flareseg.errors import DataError
 
 INTENSITY_SAMPLES = 4096
 """Voxels of each image, evenly spaced in memory order."""
@@ -37,25 +36,18 @@ def measure(case: Case, task: Task, site: Site) -> Iterator[tuple[str, list[floa
         DataError: the case cannot be read.
     """
     unit = "px" if site.modality == "RGB" else "mm"
-    if site.modality == "RGB":
-        pixels, inside = read_frame(case, task.resize)
-        values, spacing = pixels.mean(axis=0), np.ones(3)
-        masks = np.stack([inside for _ in task.labels])
-    else:
-        values, masks, affine = read_volume(case, task, site)
-        spacing = voxel_sizes(affine)
+    scan = read_scan(case, site, task, task.resize)
+    values, spacing = scan.image.mean(axis=0) if site.modality == "RGB" else scan.image[0], scan.grid.spacing
     yield "cases", [1.0], False
     picks = np.linspace(0, values.size - 1, min(values.size, INTENSITY_SAMPLES)).round().astype(int)
     yield "intensity", values.ravel()[picks].astype(float).tolist(), True
-    for name, mask in zip(task.labels, masks, strict=True):
-        if site.labels[name] is None:
-            continue
+    for name, mask in scan.masks.items():
         voxels = float(mask.sum(dtype=np.int64))
         yield f"{name} voxels", [voxels], False
         if unit == "mm":
             yield f"{name} ml", [voxels * float(spacing.prod()) / _ML], False
         if task.lesion is not None and name == task.lesion.label:
-            diameters = component_diameters(mask, spacing)
+            diameters = component_diameters(mask.astype(np.uint8), spacing)
             yield "components", [float(len(diameters))], False
             if len(diameters):
                 yield f"component {unit}", diameters.tolist(), True
@@ -109,12 +101,18 @@ def site_features(cases: Iterable[Case], task: Task, site: Site) -> dict[str, Fe
         Features by name.
 
     Raises:
-        DataError: a case cannot be read.
+        DataError: a case cannot be read, and the site does not leave such out.
     """
     features: dict[str, Feature] = {}
     for case in cases:
         patient = case.patient or case.name
-        for subject, values, together in measure(case, task, site):
+        try:
+            measured = list(measure(case, task, site))
+        except DataError:
+            if site.data.on_bad_case == "stop":
+                raise
+            continue
+        for subject, values, together in measured:
             feature = features.setdefault(feature_name(site.modality, subject), Feature(together))
             feature.values.setdefault(patient, []).extend(values)
     return features

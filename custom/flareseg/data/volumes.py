@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import overload
 
 from flareseg.data.cache import Cache, Volume
-from flareseg.data.datalist import Case
+from flareseg.data.case import Case
 
 _MOST_OPEN = 128  # each holds two file handles, of which a process often has 1024
 

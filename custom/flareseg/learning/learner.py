@@ -15,7 +15,7 @@ import torch
 from flareseg.config.choices import Augment
 from flareseg.config.task import Task
 from flareseg.data.cache import Volume
-from flareseg.data.datalist import SplitName
+from flareseg.data.case import SplitName
 from flareseg.data.sampling import PatchSampler
 from flareseg.data.site_data import SiteData
 from flareseg.errors import ErrorCode, FlaresegError

@@ -100,7 +100,10 @@ class PrivacyMessage(_Message):
 
 
 class RoundReport(_Message):
-    """What a site says of a round beside its update."""
+    """What a site says of a round beside its update.
+
+    ``excluded`` and ``left_out`` are numbers of its cases that it does not use: by name, and for a fault of their own.
+    """
 
     modality: Modality
     seconds: Seconds
@@ -109,6 +112,8 @@ class RoundReport(_Message):
     training_seconds: Seconds | None = None
     scores: ScoresMessage | None = None
     privacy: PrivacyMessage | None = None
+    excluded: Count = 0
+    left_out: Count = 0
 
 
 class SiteError(_Message):

@@ -33,7 +33,10 @@ def findings_text(report: SiteFindings, root: str) -> Group:
         parts += [Padding(Text(row), (0, 0, 0, 4)) for row in rows]
         parts.append(Padding(Text(f"→ {kind.remedy}", style="italic"), (0, 0, 1, 2)))
     wrong = len(errors(report.findings))
-    parts.append(Text(f"{len(report.cases)} cases: {wrong} errors, {len(report.findings) - wrong} warnings."))
+    counts = f"{len(report.cases)} cases: {wrong} errors, {len(report.findings) - wrong} warnings"
+    counts += f"; {report.excluded} excluded" if report.excluded else ""
+    counts += f"; training leaves {report.left_out} out" if report.left_out else ""
+    parts.append(Text(f"{counts}."))
     return Group(*parts)
 
 
@@ -74,6 +77,8 @@ def check_json(report: SiteFindings, summary: Summary) -> str:
     content = {
         "errors": len(wrong),
         "warnings": len(report.findings) - len(wrong),
+        "excluded": report.excluded,
+        "left_out": report.left_out,
         "findings": [item.as_dict() for item in report.findings],
         "summary": asdict(summary),
         "cases": [

@@ -12,11 +12,12 @@ from markupsafe import Markup
 
 from flareseg.config.site import Site
 from flareseg.config.task import Task
-from flareseg.data.check.case import CaseReport, Voxels
-from flareseg.data.check.labels import Annotation
+from flareseg.data.annotation import Annotation
+from flareseg.data.check.case import CaseReport
 from flareseg.data.check.run import SiteFindings
 from flareseg.data.check.summary import Summary
 from flareseg.data.faults.findings import Finding, errors, told
+from flareseg.data.reader import Scan
 from flareseg.report.overlays import LABEL_COLORS, informative_slices, slice_png
 from flareseg.report.page import render, write_text
 
@@ -33,16 +34,17 @@ class CasePicture:
     histogram: Markup
 
 
-def draw_case(voxels: Voxels, window: tuple[float, float] | None) -> CasePicture:
+def draw_case(scan: Scan, window: tuple[float, float] | None) -> CasePicture:
     """Draw a case: the largest slices of its labels with outlines, and its intensities with the task's window."""
-    masks = np.stack(list(voxels.masks.values())) if voxels.masks else np.zeros((1, *voxels.image.shape[1:]), bool)
-    low, high = np.percentile(voxels.image, _INNER)
-    shown = (0.0, 255.0) if len(voxels.image) == 3 else window or (float(low), float(high))
+    image = scan.image if scan.is_frame else scan.image[:1]
+    masks = np.stack(list(scan.masks.values())) if scan.masks else np.zeros((1, *image.shape[1:]), bool)
+    low, high = np.percentile(image, _INNER)
+    shown = (0.0, 255.0) if scan.is_frame else window or (float(low), float(high))
     slices = [
-        (number, slice_png(voxels.image[..., number], voxels.spacing, masks[..., number], window=shown, pixels=_PIXELS))
+        (number, slice_png(image[..., number], scan.spacing, masks[..., number], window=shown, pixels=_PIXELS))
         for number in _slices(masks)
     ]
-    counts, edges = np.histogram(voxels.image, bins=_BINS, range=(float(low), float(max(high, low + 1e-6))))
+    counts, edges = np.histogram(image, bins=_BINS, range=(float(low), float(max(high, low + 1e-6))))
     name = "Intensities" if window is None else "Intensities; the lines are the task's window"
     return CasePicture(slices, histogram(np.sqrt(counts), edges, name, marks=window or ()))
 

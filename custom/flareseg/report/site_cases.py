@@ -14,7 +14,8 @@ from flareseg.augmentations.gin import GIN
 from flareseg.config.site import Site
 from flareseg.config.task import Task
 from flareseg.data.cache import Cache, Volume
-from flareseg.data.datalist import Case, SplitName, load_cases
+from flareseg.data.case import Case, SplitName
+from flareseg.data.datalist import load_cases
 from flareseg.errors import DataError, ErrorCode
 from flareseg.learning.metrics import dice_per_label
 from flareseg.learning.predict import predict_logits

@@ -226,7 +226,6 @@ def test_site_paths_are_taken_from_its_file(tmp_path: Path) -> None:
             {"labels": {"liver": None, "spleen": None, "lesion": None, "heart": 4}},
             "every label of the task tiny is null",
         ),
-        ({"modality": "RGB", "labels": {"liver": 2}}, "binary: give 1 or 255"),
         ({"modality": "RGB", "labels": {"liver": 1}, "intensity": {"slope": 2}}, "intensity: is for CT and MR"),
         ({"data": {"root": "x", "images": "*"}}, "either images and labels"),
         ({"data": {"root": "x", "datalist": "d", "images": "*", "labels": "*"}}, "either images and labels"),

@@ -20,7 +20,8 @@ from flareseg.config.task import Task
 from flareseg.data import cache as cache_module
 from flareseg.data import digests as digests_module
 from flareseg.data.cache import Cache
-from flareseg.data.datalist import Case, load_cases
+from flareseg.data.case import Case
+from flareseg.data.datalist import load_cases
 from flareseg.data.site_data import SiteData
 from flareseg.errors import DataError, ErrorCode
 
@@ -147,7 +148,7 @@ def test_a_flipped_bit_is_another_voxel_for_nobody(
 def test_nothing_half_written_remains(site_file: Path, task: Task, tmp_path: Path) -> None:
     cache, case = make(site_file, task, tmp_path / "cache")
     case.label.write_bytes(b"")
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="holds no bytes"):
         cache.load(case)
     assert not entries(tmp_path / "cache")
     assert not list((tmp_path / "cache").glob(".writing-*"))
@@ -315,7 +316,7 @@ def test_memory_follows_the_setting_not_the_data(site_file: Path, task: Task, tm
         image = (label * 100).astype(np.int16)
         image[0, 0, 0] = number
         for kind, array in (("images", image), ("labels", label)):
-            nib.save(nib.Nifti1Image(array, np.eye(4)), site_file.parent / kind / f"{number}.nii")
+            nib.save(nib.Nifti1Image(array, np.diag([2.0, 2.0, 5.0, 1.0])), site_file.parent / kind / f"{number}.nii")
     text = site_file.read_text().replace("images/*.nii.gz", "images/*.nii").replace("labels/*.nii.gz", "labels/*.nii")
     site_file.write_text(text)
     (tmp_path / "task.yaml").write_text(task.model_dump_json())

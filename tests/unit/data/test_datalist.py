@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from flareseg.config.site import DataSource
-from flareseg.data.datalist import Case, load_cases, split_cases
+from flareseg.data.case import Case
+from flareseg.data.datalist import load_cases, split_cases
 from flareseg.errors import DataError
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from flareseg.config.site import Site
 from flareseg.config.task import Intensity, Task
-from flareseg.data.datalist import Case
+from flareseg.data.case import Case
 from flareseg.data.preprocess import normalize, preprocess
 from flareseg.errors import DataError, ErrorCode
 
@@ -91,7 +91,7 @@ def spoiled(folder: Path, fault: str) -> Case:
     if fault == "shape":
         return save(folder, image, label[:-1])
     if fault == "dimensions":
-        return save(folder, image[..., None], label)
+        return save(folder, np.stack([image, image], -1), label)
     if fault == "affine":
         return save(folder, image, label, label_affine=AFFINE + np.eye(4, k=3) * 3)
     if fault == "nan":
@@ -114,15 +114,15 @@ def spoiled(folder: Path, fault: str) -> Case:
 @pytest.mark.parametrize(
     ("fault", "code", "words"),
     [
-        ("shape", ErrorCode.SHAPE_MISMATCH, r"label.nii.gz: expected the image's shape \(20, 18, 5\)"),
+        ("shape", ErrorCode.SHAPE_MISMATCH, "label.nii.gz: expected the image's shape 20 × 18 × 5, found 19 × 18 × 5"),
         ("dimensions", ErrorCode.SHAPE_MISMATCH, "three dimensions"),
-        ("affine", ErrorCode.SHAPE_MISMATCH, "affine differs .* 3.00 mm"),
-        ("nan", ErrorCode.UNREADABLE_IMAGE, "image.nii.gz: holds NaN"),
+        ("affine", ErrorCode.SHAPE_MISMATCH, "label.nii.gz: lies 3.0 mm off its image"),
+        ("nan", ErrorCode.UNREADABLE_IMAGE, "image.nii.gz: 1 voxels are NaN"),
         ("fractions", ErrorCode.BAD_LABEL, "label.nii.gz: expected whole numbers"),
-        ("cut", ErrorCode.UNREADABLE_IMAGE, "image.nii.gz: cannot be read as NIfTI"),
-        ("damaged", ErrorCode.UNREADABLE_IMAGE, "image.nii.gz: cannot be read as NIfTI .CRC check failed"),
-        ("not nifti", ErrorCode.UNREADABLE_IMAGE, "label.nii.gz: cannot be read as NIfTI"),
-        ("gone", ErrorCode.UNREADABLE_IMAGE, "image.nii.gz: cannot be read"),
+        ("cut", ErrorCode.UNREADABLE_IMAGE, "image.nii.gz: ends too early"),
+        ("damaged", ErrorCode.UNREADABLE_IMAGE, "image.nii.gz: cannot be decoded .CRC check failed"),
+        ("not nifti", ErrorCode.UNREADABLE_IMAGE, "label.nii.gz: the content is not compressed"),
+        ("gone", ErrorCode.NO_DATA, "image.nii.gz: no such file"),
     ],
 )
 def test_a_bad_case_is_named_with_its_fault(

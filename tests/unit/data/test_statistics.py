@@ -12,7 +12,8 @@ from PIL import Image
 
 from flareseg.config.site import Site, load_site
 from flareseg.config.task import Task
-from flareseg.data.datalist import Case, load_cases
+from flareseg.data.case import Case
+from flareseg.data.datalist import load_cases
 from flareseg.data.statistics import INTENSITY_SAMPLES, Feature, measure, site_features
 
 VOXEL_ML = 2 * 2 * 5 / 1000
@@ -72,7 +73,9 @@ def test_what_was_not_annotated_is_no_feature(task: Task, site_file: Path) -> No
 def test_an_rgb_frame_counts_in_pixels(task_content: dict[str, Any], tmp_path: Path) -> None:
     mask = np.zeros((32, 32), dtype=np.uint8)
     mask[4:12, 4:12] = 255
-    Image.fromarray(np.full((32, 32, 3), 90, dtype=np.uint8)).save(tmp_path / "x.png")
+    frame = np.full((32, 32, 3), 90, dtype=np.uint8)
+    frame[:16] = 30
+    Image.fromarray(frame).save(tmp_path / "x.png")
     Image.fromarray(mask).save(tmp_path / "m.png")
     task = Task.model_validate(
         task_content
@@ -85,7 +88,7 @@ def test_an_rgb_frame_counts_in_pixels(task_content: dict[str, Any], tmp_path: P
     got = {name: values for name, values, _ in measure(Case("x", tmp_path / "x.png", tmp_path / "m.png"), task, site)}
     assert got["polyp voxels"] == [64]
     assert got["component px"] == pytest.approx([2 * (64 / np.pi) ** 0.5])
-    assert set(got["intensity"]) == {90.0}
+    assert set(got["intensity"]) == {30.0, 90.0}
     assert "polyp ml" not in got
 
 

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
-from nibabel.affines import voxel_sizes
-from nibabel.nifti1 import Nifti1Image
-from nibabel.orientations import apply_orientation, io_orientation
 
 from flareseg.config.site import Site
 from flareseg.config.task import Task
-from flareseg.data.check.files import file_faults, open_nifti, read_voxels
-from flareseg.data.check.frames import frame_header_faults, read_pixels
-from flareseg.data.check.geometry import geometry_faults
+from flareseg.data.annotation import Annotation
+from flareseg.data.case import Case, SplitName
 from flareseg.data.check.intensities import intensity_faults
-from flareseg.data.check.labels import Annotation, content_faults, mask_faults, side_faults, window_faults
+from flareseg.data.check.labels import content_faults, side_faults, window_faults
+from flareseg.data.check.repeats import repeat_faults
 from flareseg.data.components import equivalent_diameters, label_components
-from flareseg.data.datalist import Case, SplitName
-from flareseg.data.faults import FileFault, LabelFault
+from flareseg.data.faults import FileFault, IntensityFault, LabelFault
 from flareseg.data.faults.findings import Finding, errors
-from flareseg.errors import DataError
+from flareseg.data.reader import Scan, read_case, read_headers, read_scan
 
 _PATCHES = 32
 
@@ -78,26 +72,7 @@ class CaseReport:
     picture: object = None
 
 
-@dataclass(frozen=True)
-class Voxels:
-    """A case as read, axes towards R, A, S.
-
-    Attributes:
-        image: float32 (C, X, Y, Z), in HU, raw MR values, or 0 to 255.
-        masks: bool (X, Y, Z) of each annotated label.
-        spacing: (3,) in mm; 1 for a frame.
-        values: whole numbers that the label holds.
-        findings: what is wrong with the values.
-    """
-
-    image: np.ndarray
-    masks: dict[str, np.ndarray]
-    spacing: np.ndarray
-    values: frozenset[int]
-    findings: list[Finding]
-
-
-Drawer = Callable[[Voxels, "tuple[float, float] | None"], object]
+Drawer = Callable[[Scan, "tuple[float, float] | None"], object]
 """Makes what a page shows of a case, from its voxels and the task's window."""
 
 
@@ -119,121 +94,73 @@ class CaseCheck:
 
     def quick(self, case: Case) -> list[Finding]:
         """Check a case's files and headers; no voxel is read."""
-        if faults := file_faults(case, self.site.modality):
-            return faults
-        return frame_header_faults(case) if self.site.modality == "RGB" else self._headers(case)[1]
+        return read_headers(case, self.site, self.task)[1]
 
     def full(self, split: SplitName, case: Case) -> CaseReport:
         """Read all of a case."""
-        findings = self.quick(case)
-        if errors(findings):
+        scan, findings = read_case(case, self.site, self.task)
+        if scan is None:
             return CaseReport(split, case.name, findings)
-        read = self._read_frame(case) if self.site.modality == "RGB" else self._read_volume(case)
-        if isinstance(read, list):
-            return CaseReport(split, case.name, [*findings, *read])
-        findings += read.findings
-        digest = _digest(read.image)
+        digest = _digest(scan.image)
+        if not any(isinstance(finding.kind, IntensityFault) for finding in findings):
+            findings += intensity_faults(case, scan.image if scan.is_frame else scan.image[0], self.site.modality)
         if errors(findings):
-            return CaseReport(split, case.name, findings, image_digest=digest, picture=self._picture(read))
+            return CaseReport(split, case.name, findings, image_digest=digest, picture=self._picture(scan))
         annotation = Annotation.of(self.site, self.task)
-        grey = self.site.modality != "RGB"
-        findings += content_faults(case, read.masks, read.image[0], annotation, grey=grey)
-        if grey and not errors(findings):
-            findings += window_faults(case, read.masks, read.image[0], self._window)
-            findings += side_faults(case, read.masks)
-        content = _content(read.image.shape[1:], read.masks, read.spacing, annotation)
-        if self.task and not errors(findings):
+        if any(mask.any() for mask in scan.masks.values()):
+            findings += content_faults(case, scan.masks, annotation, grey=not scan.is_frame)
+        if not scan.is_frame:
+            findings += window_faults(case, scan.masks, scan.image[0], self._window)
+            findings += side_faults(case, scan.masks)
+            findings += repeat_faults(case, scan.masks, scan.image[0], annotation)
+        content = _content(scan.image.shape[1:], scan.masks, scan.spacing, annotation)
+        if self.task:
             try:
-                content, lost = self._prepared(split, case, self.task, read.masks, annotation)
+                content, lost = self._prepared(split, case, self.task, scan, annotation)
                 findings += lost
-            except DataError as error:
-                findings.append(Finding(FileFault.NOT_PREPARABLE, str(error), case.name))
             except (MemoryError, RuntimeError):  # PyTorch's word for it
                 message = f"{case.image}: resampling to the task's spacing takes more memory than there is."
                 findings.append(Finding(FileFault.NOT_PREPARABLE, message, case.name))
-        labelled = any(mask.any() for mask in read.masks.values())
+        labelled = any(mask.any() for mask in scan.masks.values())
         return CaseReport(
             split=split,
             name=case.name,
             findings=findings,
             image_digest=digest,
-            label_digest=_digest(np.stack(list(read.masks.values()))) if labelled else None,
-            values=read.values,
+            label_digest=_digest(np.stack(list(scan.masks.values()))) if labelled else None,
+            values=scan.values,
             content=content,
-            picture=self._picture(read),
+            picture=self._picture(scan),
         )
 
-    def _picture(self, read: Voxels) -> object:
-        return self.draw(read, self._window) if self.draw and np.isfinite(read.image).all() else None
+    def _picture(self, scan: Scan) -> object:
+        return self.draw(scan, self._window) if self.draw and np.isfinite(scan.image).all() else None
 
     @property
     def _window(self) -> tuple[float, float] | None:
         return self.task.modalities[self.site.modality].window if self.task else None
 
-    def _headers(self, case: Case) -> tuple[tuple[Nifti1Image, Nifti1Image] | None, list[Finding]]:
-        image, image_fault = open_nifti(case.image, case)
-        label, label_fault = open_nifti(case.label, case)
-        if image is None or label is None:
-            return None, [fault for fault in (image_fault, label_fault) if fault]
-        return (image, label), geometry_faults(case, image, label, self.task)
-
-    def _read_volume(self, case: Case) -> Voxels | list[Finding]:
-        pair, findings = self._headers(case)
-        if pair is None:
-            return findings
-        arrays = []
-        for opened, path in zip(pair, (case.image, case.label), strict=True):
-            voxels, fault = read_voxels(opened, path, case)
-            if voxels is None:
-                return [fault] if fault else []
-            arrays.append(apply_orientation(voxels, io_orientation(opened.affine)))
-        scale, annotation = self.site.intensity, Annotation.of(self.site, self.task)
-        image, label = arrays[0].astype(np.float32) * scale.slope + scale.intercept, arrays[1]
-        findings = list(mask_faults(case, label, image, annotation))
-        if not any(finding.kind is LabelFault.SWAPPED for finding in findings):
-            findings += intensity_faults(case, image, self.site.modality, self.task)
-        return Voxels(
-            image=image[None],
-            masks={name: np.isin(label, own) for name, own in annotation.values.items()},
-            spacing=voxel_sizes(pair[0].affine)[np.argsort(io_orientation(pair[0].affine)[:, 0])],
-            values=frozenset(int(value) for value in np.unique(label) if np.isfinite(value)),
-            findings=findings,
-        )
-
-    def _read_frame(self, case: Case) -> Voxels | list[Finding]:
-        read = read_pixels(case)
-        if isinstance(read, Finding):
-            return [read]
-        image, mask = read
-        annotation = Annotation.of(self.site, self.task)
-        every = frozenset(value for values in annotation.values.values() for value in values)
-        return Voxels(
-            image=image,
-            masks={name: mask > 0 for name in annotation.values},
-            spacing=np.ones(3),
-            values=every if mask.any() else frozenset(),
-            findings=list(intensity_faults(case, image, "RGB", self.task)),
-        )
-
     def _prepared(
-        self, split: SplitName, case: Case, task: Task, masks: dict[str, np.ndarray], annotation: Annotation
+        self, split: SplitName, case: Case, task: Task, scan: Scan, annotation: Annotation
     ) -> tuple[Content, list[Finding]]:
         """Prepare a case as training does."""
-        from flareseg.data.cache import Cache  # PyTorch, which a check without a task does without
+        from flareseg.data.cache import in_memory  # PyTorch, which a check without a task does without
+        from flareseg.data.preprocess import prepare_scan
         from flareseg.data.sampling import PatchSampler
 
-        with tempfile.TemporaryDirectory(prefix="flareseg-check-") as scratch:
-            volume = Cache(Path(scratch), task, self.site).load(case)
-            prepared = {name: np.array(volume.label[task.labels.index(name)]) > 0 for name in masks}
-            lost = [name for name, mask in masks.items() if mask.any() and not prepared[name].any()]
-            content = _content(volume.image.shape[1:], prepared, volume.spacing, annotation)
-            if self.scale and split == "training":
-                annotated = [task.labels.index(name) for name in masks]
-                sampler = PatchSampler([volume], task.patch, task.training.foreground, annotated)
-                batch = sampler.draw(_PATCHES, np.random.default_rng(task.training.seed))
-                for number in range(_PATCHES):
-                    one = slice(number, number + 1)
-                    content.etas.append(self.scale(batch.labels[one], batch.spacing[one], annotated))
+        if scan.is_frame and task.resize:
+            scan = read_scan(case, self.site, task, task.resize)
+        volume = in_memory(*prepare_scan(scan, task, self.site))
+        prepared = {name: volume.label[task.labels.index(name)] > 0 for name in scan.masks}
+        lost = [name for name, mask in scan.masks.items() if mask.any() and not prepared[name].any()]
+        content = _content(volume.image.shape[1:], prepared, volume.spacing, annotation)
+        if self.scale and split == "training":
+            annotated = [task.labels.index(name) for name in scan.masks]
+            sampler = PatchSampler([volume], task.patch, task.training.foreground, annotated)
+            batch = sampler.draw(_PATCHES, np.random.default_rng(task.training.seed))
+            for number in range(_PATCHES):
+                one = slice(number, number + 1)
+                content.etas.append(self.scale(batch.labels[one], batch.spacing[one], annotated))
         message = f"{case.label}: nothing of {', '.join(lost)} is left at the task's spacing."
         return content, [Finding(LabelFault.TARGET_LOST, message, case.name)] if lost else []
 

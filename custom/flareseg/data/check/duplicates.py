@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
+from flareseg.data.annotation import Annotation
 from flareseg.data.check.case import CaseReport
-from flareseg.data.check.labels import Annotation
 from flareseg.data.faults import LabelFault, SplitFault
 from flareseg.data.faults.findings import Finding
 

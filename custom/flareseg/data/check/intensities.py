@@ -1,4 +1,4 @@
-"""The values of an image: finite, of the modality they claim, and within what the task looks at."""
+"""The values of an image that ask for a look: of another modality or scale than site.yaml says."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from flareseg.config.task import Modality, Task
-from flareseg.data.datalist import Case
+from flareseg.config.task import Modality
+from flareseg.data.case import Case
 from flareseg.data.faults import IntensityFault
 from flareseg.data.faults.findings import Finding
 
@@ -17,25 +17,15 @@ _AIR_HU, _AIR_SHARE = -500.0, 0.01
 _LOWEST_HU, _HIGHEST_HU = -3500.0, 5000.0  # padding of some scanners, metal
 
 
-def intensity_faults(case: Case, values: np.ndarray, modality: Modality, task: Task | None) -> Iterator[Finding]:
-    """Check the voxels of an image.
+def intensity_faults(case: Case, values: np.ndarray, modality: Modality) -> Iterator[Finding]:
+    """Check the voxels of an image in which the reader found no error.
 
     Args:
         case: the files.
         values: all voxels, scaled as site.yaml says: HU for CT.
         modality: what they should be.
-        task: gives the window; None checks the image by itself.
     """
-    finite = np.isfinite(values)
-    if not finite.all():
-        yield Finding(
-            IntensityFault.NOT_FINITE, f"{case.image}: {int((~finite).sum())} voxels are NaN or infinite.", case.name
-        )
-        return
     low, high = float(values.min()), float(values.max())
-    if low == high:
-        yield Finding(IntensityFault.CONSTANT_IMAGE, f"{case.image}: every voxel is {low:g}.", case.name)
-        return
     found = f"{case.image}: the values run from {low:g} to {high:g}"
     most = _share_of_most_frequent(values)
     if most > _ONE_VALUE:
@@ -50,11 +40,6 @@ def intensity_faults(case: Case, values: np.ndarray, modality: Modality, task: T
             yield Finding(IntensityFault.CT_SCALE_ODD, f"{found}; expected about -1024 to 3071 HU.", case.name)
     if modality == "MR" and float((values < _AIR_HU).mean()) > _AIR_SHARE:
         yield Finding(IntensityFault.MR_WITH_HU, f"{found}; expected no air of -1000 HU.", case.name)
-    window = task.modalities[modality].window if task else None
-    if window and (low >= window[1] or high <= window[0]):
-        yield Finding(
-            IntensityFault.OUTSIDE_WINDOW, f"{found}, the task's window from {window[0]:g} to {window[1]:g}.", case.name
-        )
 
 
 def _share_of_most_frequent(values: np.ndarray) -> float:

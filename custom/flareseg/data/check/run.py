@@ -15,13 +15,14 @@ from pathlib import Path
 
 from flareseg.config.site import Site, check_site_fits
 from flareseg.config.task import Task
+from flareseg.data.annotation import Annotation
+from flareseg.data.case import Case, SplitName
 from flareseg.data.check.case import CaseCheck, CaseReport
 from flareseg.data.check.duplicates import duplicate_faults, occurrence_faults
-from flareseg.data.check.labels import Annotation
 from flareseg.data.check.splits import split_faults
-from flareseg.data.datalist import Case, SplitName, list_cases
+from flareseg.data.datalist import list_cases
 from flareseg.data.faults import FileFault
-from flareseg.data.faults.findings import Finding, in_order
+from flareseg.data.faults.findings import Finding, errors, in_order
 from flareseg.errors import ErrorCode, FlaresegError, SettingsError
 
 
@@ -32,10 +33,14 @@ class SiteFindings:
     Attributes:
         findings: all of them, errors first.
         cases: of each case, in the order of the splits.
+        excluded: number of cases that site.yaml or the datalist excludes.
+        left_out: number of cases that training leaves out for a fault of their own; None where it stops instead.
     """
 
     findings: list[Finding]
     cases: list[CaseReport]
+    excluded: int = 0
+    left_out: int | None = None
 
 
 def quick_check(site: Site, task: Task | None, path: Path) -> list[Finding]:
@@ -50,10 +55,10 @@ def quick_check(site: Site, task: Task | None, path: Path) -> list[Finding]:
         The findings, errors first.
     """
     fits, findings = _fitting(site, task, path)
-    splits, faults = list_cases(site.data)
+    listing = list_cases(site.data)
     check = CaseCheck(site, fits)
-    findings += [*faults, *split_faults(splits, site.data)]
-    for cases in splits.values():
+    findings += [*listing.findings, *split_faults(listing.splits, site.data)]
+    for cases in listing.splits.values():
         for case in cases:
             findings += check.quick(case)
     return in_order(findings)
@@ -83,9 +88,9 @@ def full_check(
     fits, findings = _fitting(check.site, check.task, path)
     if fits is None:
         check = CaseCheck(check.site, None, draw=check.draw)
-    splits, faults = list_cases(check.site.data)
-    findings += [*faults, *split_faults(splits, check.site.data)]
-    listed = [(split, case) for split, cases in splits.items() for case in cases]
+    listing = list_cases(check.site.data)
+    findings += [*listing.findings, *split_faults(listing.splits, check.site.data)]
+    listed = [(split, case) for split, cases in listing.splits.items() for case in cases]
     workers = min(processes or len(os.sched_getaffinity(0)), len(listed))
     reports: dict[int, CaseReport] = {}
     progress(0, len(listed))
@@ -96,7 +101,7 @@ def full_check(
     findings += [finding for report in cases for finding in report.findings]
     findings += duplicate_faults(cases)
     findings += occurrence_faults(cases, Annotation.of(check.site, check.task))
-    return SiteFindings(in_order(findings), cases)
+    return SiteFindings(in_order(findings), cases, listing.excluded, _bad_cases(findings, check.site))
 
 
 def _fitting(site: Site, task: Task | None, path: Path) -> tuple[Task | None, list[Finding]]:
@@ -109,6 +114,12 @@ def _fitting(site: Site, task: Task | None, path: Path) -> tuple[Task | None, li
         except SettingsError as error:
             return None, [Finding(FileFault.TASK_MISMATCH, error.message)]
     return task, []
+
+
+def _bad_cases(findings: list[Finding], site: Site) -> int | None:
+    if site.data.on_bad_case == "stop":
+        return None
+    return len({item.case for item in errors(findings) if item.of_one_case})
 
 
 def _all(check: CaseCheck, listed: list[tuple[SplitName, Case]], workers: int) -> Iterator[tuple[int, CaseReport]]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from flareseg.config.site import DataSource
-from flareseg.data.datalist import Case, SplitName
+from flareseg.data.case import Case, SplitName
 from flareseg.data.faults import SplitFault
 from flareseg.data.faults.findings import Finding
 

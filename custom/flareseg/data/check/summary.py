@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from flareseg.config.task import Task
+from flareseg.data.case import SPLITS, SplitName
 from flareseg.data.check.case import CaseReport, Content
-from flareseg.data.datalist import SPLITS, SplitName
 from flareseg.data.faults.findings import errors
 
 _ETA_BINS = 20

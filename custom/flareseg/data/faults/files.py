@@ -71,6 +71,24 @@ class FileFault(Kind):
         "A label has no image.",
         "Add the image, move the label away, or correct the patterns: they pair by what their wildcards match.",
     )
+    CHANNEL_MISSING = (
+        E,
+        ErrorCode.NO_DATA,
+        "A case lacks one of the channels that the site or the task names.",
+        "Add the file, exclude the case (data.exclude in site.yaml), or correct the patterns or the datalist.",
+    )
+    CASE_AMBIGUOUS = (
+        E,
+        ErrorCode.NO_DATA,
+        "Two files stand for one case, so that which is meant cannot be known.",
+        "Keep one of them, or narrow the patterns.",
+    )
+    EXCLUDE_UNUSED = (
+        W,
+        ErrorCode.NO_DATA,
+        "A name in exclude fits no case: it may be misspelt, and the case it means be trained on.",
+        "Correct data.exclude in site.yaml, or exclude in the datalist; leave it if the case is gone.",
+    )
     FILE_MISSING = (
         E,
         ErrorCode.NO_DATA,
@@ -81,7 +99,7 @@ class FileFault(Kind):
         E,
         ErrorCode.NO_DATA,
         "A file lies outside the data root, by its path or through a link.",
-        "Move it below the root, or set data.root to a folder that holds all of it.",
+        "Set data.root to a folder that holds all of it; of links into a cache, one that holds links and cache.",
     )
     FILE_FORBIDDEN = (
         E,

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from flareseg.data.faults import KINDS, Kind, Level
+from flareseg.data.faults import KINDS, Kind, Level, SplitFault
 from flareseg.errors import DataError
 
 
@@ -34,9 +34,14 @@ class Finding:
         """What the operator does."""
         return self.kind.remedy
 
-    def error(self) -> DataError:
+    @property
+    def of_one_case(self) -> bool:
+        """Whether the site's other cases can be used without this one."""
+        return self.case is not None and not isinstance(self.kind, SplitFault)
+
+    def error(self) -> CaseError:
         """The same as an exception."""
-        return DataError(self.message, self.remedy, code=self.kind.code, case=self.case)
+        return CaseError(self)
 
     def as_dict(self) -> dict[str, Any]:
         """For ``--json``."""
@@ -47,6 +52,18 @@ class Finding:
             "message": self.message,
             "remedy": self.remedy,
         }
+
+
+class CaseError(DataError):
+    """A finding that ends what was asked for.
+
+    Attributes:
+        finding: the fault.
+    """
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(finding.message, finding.remedy, code=finding.kind.code, case=finding.case)
+        self.finding = finding
 
 
 def in_order(findings: Iterable[Finding]) -> list[Finding]:
@@ -60,6 +77,16 @@ def in_order(findings: Iterable[Finding]) -> list[Finding]:
 def errors(findings: Iterable[Finding]) -> list[Finding]:
     """Only the errors."""
     return [item for item in findings if item.level is Level.ERROR]
+
+
+def stopping(findings: Iterable[Finding], *, leave_out: bool) -> list[Finding]:
+    """The errors that keep a site from training.
+
+    Args:
+        findings: of a site.
+        leave_out: whether the site trains without its bad cases, see ``data.on_bad_case`` in site.yaml.
+    """
+    return [item for item in errors(findings) if not (leave_out and item.of_one_case)]
 
 
 def told(finding: Finding, root: str) -> str:

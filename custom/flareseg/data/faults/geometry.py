@@ -14,7 +14,8 @@ class GeometryFault(Kind):
     NOT_3D = (
         E,
         ErrorCode.SHAPE_MISMATCH,
-        "An image or label has not three dimensions: a time series, several channels, or a single plane.",
+        "An image or label has not three dimensions: a time series, several channels, or a single plane. "
+        "Further axes of length 1 do not count.",
         "Export one volume, or one phase of a series, for each case.",
     )
     COLOUR_VOLUME = (
@@ -22,6 +23,12 @@ class GeometryFault(Kind):
         ErrorCode.SHAPE_MISMATCH,
         "A CT or MR file holds colours, as screenshots and fused images do.",
         "Export the grey values.",
+    )
+    COMPLEX_VOLUME = (
+        E,
+        ErrorCode.SHAPE_MISMATCH,
+        "A file holds complex numbers, as MR raw data does, of which half would be lost.",
+        "Export the magnitude.",
     )
     NOT_RGB = (
         E,
@@ -34,6 +41,13 @@ class GeometryFault(Kind):
         ErrorCode.SHAPE_MISMATCH,
         "A frame is grey where three colours are due; it is trained on with three equal channels.",
         "Export the colours, if there were any.",
+    )
+    EXIF_ONE_SIDED = (
+        W,
+        ErrorCode.SHAPE_MISMATCH,
+        "A frame is turned by its EXIF orientation and its mask is not, or the other way round; which was meant "
+        "cannot be known.",
+        "Look at it in the page of --html; if the mask lies wrong, save frame and mask without EXIF orientation.",
     )
     SHAPE_MISMATCH = (
         E,
@@ -59,6 +73,18 @@ class GeometryFault(Kind):
         "Image and label lie at different places of the scanner's space.",
         "Export the label on the image's grid.",
     )
+    GRIDS_APART = (
+        W,
+        ErrorCode.SHAPE_MISMATCH,
+        "Image and label lie a part of a voxel apart: more than a tenth, less than a half.",
+        "Export the label on the image's grid, if small targets matter.",
+    )
+    CHANNELS_APART = (
+        E,
+        ErrorCode.SHAPE_MISMATCH,
+        "The channels of a case lie on different grids.",
+        "Register and resample all channels to one grid, and the label with them.",
+    )
     AFFINE_SINGULAR = (
         E,
         ErrorCode.SHAPE_MISMATCH,
@@ -70,6 +96,18 @@ class GeometryFault(Kind):
         ErrorCode.SHAPE_MISMATCH,
         "No scanner makes voxels of this size, so the header is wrong (metres or micrometres in place of mm?).",
         "Convert the series again; spacing is in mm.",
+    )
+    SPACING_NEEDED = (
+        E,
+        ErrorCode.SHAPE_MISMATCH,
+        "The header does not know the voxel size, and the task resamples or measures in mm.",
+        "Say it with data.spacing in site.yaml, exclude the case, or convert the series again.",
+    )
+    SPACING_UNKNOWN = (
+        W,
+        ErrorCode.SHAPE_MISMATCH,
+        "The header does not know the voxel size: an affine that is the identity, sizes of 0, or two that disagree.",
+        "Say it with data.spacing in site.yaml, or convert the series again: sizes in mm and ml would be wrong.",
     )
     UNITS_NOT_MM = (
         W,

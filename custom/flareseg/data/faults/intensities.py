@@ -29,6 +29,12 @@ class IntensityFault(Kind):
         "The whole image lies outside the task's window, so that the network would see one grey.",
         "Set intensity.slope and intensity.intercept in site.yaml so that CT is in HU.",
     )
+    SCALED_TWICE = (
+        E,
+        ErrorCode.UNREADABLE_IMAGE,
+        "A CT is in HU as stored, and intensity in site.yaml would scale it a second time.",
+        "Take intensity out of site.yaml; where some images hold 8 bits, make two sites or convert these to HU.",
+    )
     MOSTLY_ONE_VALUE = (
         W,
         ErrorCode.UNREADABLE_IMAGE,

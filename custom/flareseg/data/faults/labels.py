@@ -38,8 +38,8 @@ class LabelFault(Kind):
     MASK_NOT_BINARY = (
         E,
         ErrorCode.BAD_LABEL,
-        "The mask of a frame is not binary.",
-        "Export one mask of 0 and 255 for each frame.",
+        "The mask of a frame holds more than background and one value, and site.yaml does not say which is which.",
+        "Export one mask of 0 and 255 for each frame, or give every value in site.yaml's labels.",
     )
     LABEL_EMPTY = (
         E,
@@ -70,6 +70,25 @@ class LabelFault(Kind):
         ErrorCode.BAD_LABEL,
         "Of a label's values in site.yaml one occurs in no case.",
         "Check the values in site.yaml's labels.",
+    )
+    LABEL_ROUNDED = (
+        W,
+        ErrorCode.BAD_LABEL,
+        "A label's values are whole numbers but for rounding, as when it was saved with a scale; they are rounded.",
+        "Nothing, if the numbers of voxels are right; better export labels as whole numbers.",
+    )
+    MASK_INVERTED = (
+        W,
+        ErrorCode.BAD_LABEL,
+        "The palette of a mask shows its background (index 0) brighter than what is labelled; it is read by index.",
+        "Look at it in the page of --html; save the mask in grey, 0 and 255, if it is the wrong way round.",
+    )
+    STACK_REPEATS = (
+        W,
+        ErrorCode.BAD_LABEL,
+        "The slices of a scan repeat, as two phases one behind the other do, and only one of the two is labelled: "
+        "the other teaches the organ as background.",
+        "Keep the labelled phase only, or label both.",
     )
     VALUES_UNMAPPED = (
         W,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -71,6 +73,15 @@ _RELAXATION: dict[Tissue, tuple[float, float, float]] = {
 _TEXTURE = {Tissue.AIR: 0.0, Tissue.GAS: 0.0, Tissue.LUNG: 3.0, Tissue.STOOL: 3.0, Tissue.BOWEL_WALL: 2.0}
 
 
+Contrast = Literal["t2", "t1"]
+
+# Of each weighting: range of the echo time and of the repetition time (ms), and of a lesion's signal by the liver's.
+_WEIGHTING: dict[Contrast, tuple[tuple[float, float], tuple[float, float], tuple[float, float]]] = {
+    "t2": ((55, 115), (1500, 5000), (1.6, 2.6)),
+    "t1": ((8, 15), (350, 650), (0.5, 0.75)),
+}
+
+
 def _lookup(tissue: NDArray[np.uint8], values: NDArray[np.float64]) -> Array:
     return values.astype(np.float32)[tissue]
 
@@ -113,9 +124,9 @@ def render_ct(tissue: NDArray[np.uint8], grid: Grid, rng: np.random.Generator) -
 
 
 def render_mr(
-    tissue: NDArray[np.uint8], grid: Grid, rng: np.random.Generator, *, fat_suppressed: bool
+    tissue: NDArray[np.uint8], grid: Grid, rng: np.random.Generator, *, fat_suppressed: bool, contrast: Contrast = "t2"
 ) -> NDArray[np.int16]:
-    """Scan a tissue map by T2-weighted spin-echo MR.
+    """Scan a tissue map by spin-echo MR, weighted by T2 or by T1.
 
     The signal is PD · (1 − exp(−TR/T1)) · exp(−TE/T2). Scans differ in TE, TR, tissue parameters, gain, bias field,
     texture and noise. Noise is Rician: the modulus of a complex signal with normal noise.
@@ -125,18 +136,20 @@ def render_mr(
         grid: its voxels.
         rng: source of all variation between scans.
         fat_suppressed: fat darker than every organ; else brighter than every organ.
+        contrast: the weighting: lesions are brighter than the liver in T2, darker in T1.
 
     Returns:
         The image in arbitrary units, not negative, of the same shape.
     """
     density, t1, t2 = np.array([_RELAXATION[t] for t in Tissue], dtype=np.float64).T
-    echo, repetition = rng.uniform(55, 115), rng.uniform(1500, 5000)
+    echo_range, repetition_range, lesion_range = _WEIGHTING[contrast]
+    echo, repetition = rng.uniform(*echo_range), rng.uniform(*repetition_range)
     signal = density * (1 - np.exp(-repetition / t1)) * np.exp(-echo / t2)
     signal *= np.exp(rng.normal(0, 0.07, len(signal)))
     signal[Tissue.FAT] *= rng.uniform(0.05, 0.15) if fat_suppressed else rng.uniform(0.8, 1.1)
     signal[Tissue.SUBCUTANEOUS] = signal[Tissue.FAT]
     signal[Tissue.MARROW] *= 0.3 if fat_suppressed else 1.0
-    signal[Tissue.LESION] = signal[Tissue.LIVER] * rng.uniform(1.6, 2.6)
+    signal[Tissue.LESION] = signal[Tissue.LIVER] * rng.uniform(*lesion_range)
     signal /= signal[Tissue.SPLEEN]
     image = _lookup(tissue, signal)
     image *= 1 + np.float32(rng.uniform(0.02, 0.04)) * _texture(tissue, rng)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flareseg.data.phantom.anatomy import draw_anatomy
-from flareseg.data.phantom.appearance import render_ct, render_mr
+from flareseg.data.phantom.appearance import Contrast, render_ct, render_mr
 from flareseg.data.phantom.canvas import Canvas, Tissue
 from flareseg.data.phantom.grid import Grid
 from flareseg.data.phantom.lesions import add_lesions
@@ -57,7 +57,7 @@ def case_rng(seed: int, site: str, index: int) -> np.random.Generator:
 
 
 def make_case(
-    seed: int, site: str, index: int, modality: PhantomModality
+    seed: int, site: str, index: int, modality: PhantomModality, contrast: Contrast = "t2"
 ) -> tuple[NDArray[np.int16], NDArray[np.uint8], NDArray[np.float64]]:
     """Make one case. The same arguments give the same arrays.
 
@@ -66,6 +66,7 @@ def make_case(
         site: the site's name.
         index: the case's number at its site, not negative.
         modality: "CT" or "MR".
+        contrast: of an MR: the same patient on the same grid, weighted by T2 or by T1.
 
     Returns:
         The image (x, y, z), in HU for CT and in arbitrary units from 0 for MR; the labels (x, y, z) with
@@ -77,7 +78,7 @@ def make_case(
     if modality not in _GRIDS:
         raise ValueError(f"modality should be one of {sorted(_GRIDS)}, got {modality!r}.")
     # Streams of their own: a change to the scanner's draws leaves the patients as they were.
-    body, lesion, scan = case_rng(seed, site, index).spawn(3)
+    body, lesion, scan, second_scan = case_rng(seed, site, index).spawn(4)
     grid = _draw_grid(modality, scan)
     canvas = draw_anatomy(grid, body)
     add_lesions(canvas.tissue, grid, lesion)
@@ -85,7 +86,8 @@ def make_case(
         image = render_ct(canvas.tissue, grid, scan)
     else:
         # By turns, not by chance: with few training volumes a draw would decide the whole comparison.
-        image = render_mr(canvas.tissue, grid, scan, fat_suppressed=index % 2 == 0)
+        suppressed, scan = index % 2 == 0, scan if contrast == "t2" else second_scan
+        image = render_mr(canvas.tissue, grid, scan, fat_suppressed=suppressed, contrast=contrast)
     return image, _labels(canvas), grid.affine
 
 

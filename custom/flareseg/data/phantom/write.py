@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from flareseg.config.yaml_core import dump_yaml
+from flareseg.data.phantom.appearance import Contrast
 from flareseg.data.phantom.case import LABELS, PHANTOM_VERSION, PhantomModality, make_case
 from flareseg.files import json_bytes, nifti_bytes, write_whole
 
@@ -24,11 +25,11 @@ _ORIGIN = f"flareseg phantom {PHANTOM_VERSION}"
 
 @dataclass(frozen=True)
 class PhantomSite:
-    """A site to be made: its name, modality, and numbers of cases.
+    """A site to be made: its name, modality, numbers of cases, and of an MR the contrasts where each is a channel.
 
     Raises:
-        ValueError: if the name is no plain folder name, or a number is negative or above its range of case numbers
-            (600 training, 200 validation, 200 testing).
+        ValueError: if the name is no plain folder name, a number is negative or above its range of case numbers
+            (600 training, 200 validation, 200 testing), or a CT is to have contrasts.
     """
 
     name: str
@@ -36,12 +37,15 @@ class PhantomSite:
     training: int
     validation: int
     testing: int
+    contrasts: tuple[Contrast, ...] = ()
 
     def __post_init__(self) -> None:
         if self.name in {"", ".", ".."} or Path(self.name).name != self.name:
             raise ValueError(f"A site's name should be a plain folder name, got {self.name!r}.")
         if self.modality not in ("CT", "MR"):
             raise ValueError(f"modality of site {self.name} should be CT or MR, got {self.modality!r}.")
+        if self.contrasts and self.modality != "MR":
+            raise ValueError(f"contrasts of site {self.name} are for MR.")
         ends = [*list(_FIRST_CASE.values())[1:], _LAST_CASE]
         for (split, first), end in zip(_FIRST_CASE.items(), ends, strict=True):
             count = getattr(self, split)
@@ -65,9 +69,9 @@ DEFAULT_SITES = (
 def write_phantom_site(root: Path, site: PhantomSite, *, seed: int, progress: Callable[[], None] | None = None) -> Path:
     """Write a site's data, or complete what an interrupted run has left.
 
-    The folder holds `images/` and `labels/` (NIfTI, RAS+, mm), `datalist.json` (MONAI, paths relative to the folder),
-    `site.yaml`, and `phantom.json`, whose presence says that the site is complete. Files appear whole or not at all,
-    are the same bytes in every run, and those already there are kept.
+    The folder holds `images/` (of several contrasts a file for each) and `labels/` (NIfTI, RAS+, mm), `datalist.json`
+    (MONAI, paths relative to the folder), `site.yaml`, and `phantom.json`, whose presence says that the site is
+    complete. Files appear whole or not at all, are the same bytes in every run, and those already there are kept.
 
     Args:
         root: folder of all sites; the site's own folder is `root/site.name`.
@@ -89,17 +93,20 @@ def write_phantom_site(root: Path, site: PhantomSite, *, seed: int, progress: Ca
         "modality": site.modality,
         "counts": {split: getattr(site, split) for split in _FIRST_CASE},
     }
+    if site.contrasts:
+        record["contrasts"] = list(site.contrasts)
     _refuse_to_mix(folder, record)
     if not (folder / _RECORD).exists():
         write_whole(folder / _UNFINISHED, json_bytes(record))
-    datalist: dict[str, list[dict[str, str]]] = {split: [] for split in _FIRST_CASE}
+    datalist: dict[str, list[dict[str, Any]]] = {split: [] for split in _FIRST_CASE}
     for split, index in site.cases():
-        entry = {kind.rstrip("s"): f"{kind}/case-{index:03d}.nii.gz" for kind in ("images", "labels")}
-        datalist[split].append(entry)
-        if not all((folder / path).exists() for path in entry.values()):
-            image, labels, affine = make_case(seed, site.name, index, site.modality)
-            write_whole(folder / entry["image"], nifti_bytes(image, affine, _ORIGIN))
-            write_whole(folder / entry["label"], nifti_bytes(labels, affine, _ORIGIN))
+        label, images = _names(site, index)
+        datalist[split].append({"image": images if site.contrasts else images["t2"], "label": label})
+        for contrast, image in images.items():
+            if not all((folder / path).exists() for path in (image, label)):
+                voxels, labels, affine = make_case(seed, site.name, index, site.modality, contrast)
+                write_whole(folder / image, nifti_bytes(voxels, affine, _ORIGIN))
+                write_whole(folder / label, nifti_bytes(labels, affine, _ORIGIN))
         if progress is not None:
             progress()
     data = {"root": str(folder), "datalist": "datalist.json"}
@@ -109,6 +116,13 @@ def write_phantom_site(root: Path, site: PhantomSite, *, seed: int, progress: Ca
     if (folder / _UNFINISHED).exists():
         os.replace(folder / _UNFINISHED, folder / _RECORD)
     return folder
+
+
+def _names(site: PhantomSite, index: int) -> tuple[str, dict[Contrast, str]]:
+    """The file of a case's label, and of its image of each contrast."""
+    name = f"case-{index:03d}"
+    images: dict[Contrast, str] = {contrast: f"images/{name}-{contrast}.nii.gz" for contrast in site.contrasts}
+    return f"labels/{name}.nii.gz", images or {"t2": f"images/{name}.nii.gz"}
 
 
 def _refuse_to_mix(folder: Path, record: dict[str, Any]) -> None:

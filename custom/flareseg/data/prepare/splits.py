@@ -10,7 +10,8 @@ from pydantic import Field, model_validator
 
 from flareseg.config.settings import Settings
 from flareseg.config.task import Fraction
-from flareseg.data.datalist import SplitName, split_counts
+from flareseg.data.case import SplitName
+from flareseg.data.datalist import split_counts
 
 STRATA = 4
 """Groups of patients by lesion size, beside those without a lesion."""

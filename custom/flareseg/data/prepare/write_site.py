@@ -11,7 +11,8 @@ from flareseg.config.settings import read_yaml
 from flareseg.config.site import SITE_FILE, load_site
 from flareseg.config.task import Modality
 from flareseg.config.yaml_core import dump_yaml
-from flareseg.data.datalist import SPLITS, SplitName, load_cases
+from flareseg.data.case import SPLITS, SplitName
+from flareseg.data.datalist import load_cases
 from flareseg.data.prepare.label_map import Meaning, left_over, named
 from flareseg.data.prepare.progress_file import Made
 from flareseg.errors import DataError, ErrorCode

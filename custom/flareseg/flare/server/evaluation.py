@@ -14,7 +14,7 @@ from nvflare.apis.signal import Signal
 from nvflare.app_common.abstract.model import ModelLearnable, ModelLearnableKey
 
 from flareseg.aggregation.selection import best_model, mean_score
-from flareseg.data.datalist import SplitName
+from flareseg.data.case import SplitName
 from flareseg.flare.names import Header, TaskName, job_min_clients, job_task, site_error, stamp
 from flareseg.flare.server.persistor import SegmentationModelPersistor
 from flareseg.flare.server.recorder import RunRecorder

@@ -9,7 +9,7 @@ from nvflare.apis.fl_context import FLContext
 
 from flareseg.config.site import load_site
 from flareseg.data.check.run import quick_check
-from flareseg.data.faults.findings import errors
+from flareseg.data.faults.findings import errors, stopping
 from flareseg.errors import FlaresegError
 from flareseg.flare.names import job_task
 
@@ -26,7 +26,8 @@ def data_fault(site_file: Path, fl_ctx: FLContext, log: Callable[[str], None]) -
         The first error, to be told to whoever asks this site for work; None where there is none.
     """
     try:
-        findings = quick_check(load_site(site_file), job_task(fl_ctx), site_file)
+        site = load_site(site_file)
+        findings = quick_check(site, job_task(fl_ctx), site_file)
     except FlaresegError as error:
         return error
     wrong = errors(findings)
@@ -34,4 +35,5 @@ def data_fault(site_file: Path, fl_ctx: FLContext, log: Callable[[str], None]) -
         log(f"data check, {finding.kind.id}: {finding.message} {finding.remedy}")
     if len(findings) > len(wrong):
         log(f"data check: {len(findings) - len(wrong)} warnings; flareseg data check {site_file} tells them.")
-    return wrong[0].error() if wrong else None
+    stop = stopping(wrong, leave_out=site.data.on_bad_case == "leave_out")
+    return stop[0].error() if stop else None

@@ -162,6 +162,8 @@ class SegmentationExecutor(Executor):
             training_seconds=result.seconds,
             scores=None if scores is None else ScoresMessage.model_validate(scores.as_dict()),
             privacy=told,
+            excluded=learner.data.excluded,
+            left_out=learner.data.left_out,
         )
         reply.set_header(Header.REPORT, report.model_dump(mode="json"))
         return reply
@@ -198,9 +200,11 @@ class SegmentationExecutor(Executor):
             site = load_site(path)
             check_site_fits(site, task, path)
             torch.set_num_threads(site.threads)
-            data = SiteData(task, site, cache=Path(fl_ctx.get_engine().get_workspace().get_root_dir()) / "cache")
+            root = Path(fl_ctx.get_engine().get_workspace().get_root_dir())
+            data = SiteData(task, site, root / "cache", lambda line: self.log_warning(fl_ctx, line))
             self._learner = Learner(task, data, fl_ctx.get_identity_name(), self._site_privacy.differential)
             counts = ", ".join(f"{len(data.volumes(s))} {s}" for s in ("training", "validation", "testing"))
+            counts += f"; {data.excluded} excluded, {data.left_out} left out"
             self.log_info(fl_ctx, f"data ready: {site.modality}, volumes: {counts}; device {self._learner.device}")
         return self._learner
 

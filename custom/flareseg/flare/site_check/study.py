@@ -13,7 +13,7 @@ from flareseg.config.site import SITE_FILE, Site, load_site
 from flareseg.config.task import Task
 from flareseg.data.check.run import quick_check
 from flareseg.data.datalist import list_cases
-from flareseg.data.faults.findings import Finding, errors
+from flareseg.data.faults.findings import Finding, stopping
 from flareseg.errors import FlaresegError
 from flareseg.flare.site_check.kit import Kit
 from flareseg.flare.site_check.report import Check, green, red, yellow
@@ -39,13 +39,14 @@ def check_site_file(kit: Kit) -> tuple[Site | None, Check]:
 
 def check_data(kit: Kit, site: Site) -> Check:
     """Check files, headers and splits of the site's data; ``flareseg data check`` reads every voxel."""
-    splits, _ = list_cases(site.data)
-    counts = ", ".join(f"{len(cases)} {split}" for split, cases in splits.items()) + " cases"
-    return _data("data", counts, quick_check(site, None, kit.local / SITE_FILE))
+    listing = list_cases(site.data)
+    counts = ", ".join(f"{len(cases)} {split}" for split, cases in listing.splits.items()) + " cases"
+    excluded = f", {listing.excluded} excluded" if listing.excluded else ""
+    return _data("data", counts + excluded, quick_check(site, None, kit.local / SITE_FILE), site)
 
 
-def _data(name: str, well: str, findings: list[Finding]) -> Check:
-    wrong = errors(findings)
+def _data(name: str, well: str, findings: list[Finding], site: Site) -> Check:
+    wrong = stopping(findings, leave_out=site.data.on_bad_case == "leave_out")
     shown = wrong or findings
     if not shown:
         return green(name, well)
@@ -72,7 +73,7 @@ def check_job(kit: Kit, site: Site | None, job: Path) -> list[Check]:
 
 
 def _task(kit: Kit, site: Site, task: Task) -> Check:
-    return _data("job: data", f"fit the task {task.name}", quick_check(site, task, kit.local / SITE_FILE))
+    return _data("job: data", f"fit the task {task.name}", quick_check(site, task, kit.local / SITE_FILE), site)
 
 
 def _approval(kit: Kit, job: Path, meta: dict[str, Any]) -> Check:

@@ -14,7 +14,8 @@ import pytest
 
 from flareseg.config.site import Site, load_site
 from flareseg.config.task import Task
-from flareseg.data.datalist import SPLITS, Case, load_cases
+from flareseg.data.case import SPLITS, Case
+from flareseg.data.datalist import load_cases
 from flareseg.data.prepare import site_work as module
 from flareseg.data.prepare.layouts.source import Given
 from flareseg.data.prepare.order import Order

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flareseg.data.datalist import pair_files
+from flareseg.data.exclusion import Exclusion
+from flareseg.data.pairing import pair_files
 from flareseg.data.prepare.layouts.source import Given, Source, SourceCase, told_modality, unreadable_source
 
 
@@ -17,9 +18,11 @@ def read(source: Path, given: Given) -> Source:
             "Add --images and --labels, such as --images 'img/*.nii.gz' --labels 'seg/*.nii.gz'.",
         )
     modality = told_modality(given, source)
-    pairs = pair_files(source, given.images, given.labels)
+    pairs, faults = pair_files(source, {"": given.images}, given.labels, Exclusion())
+    for fault in faults:
+        raise fault.error()
     cases = []
-    for key, (image, label) in pairs.items():
-        name = key.replace("|", "-").replace("/", "-")
-        cases.append(SourceCase(name, name, modality.lower(), modality, image, label))
+    for pair in pairs:
+        name = pair.name.replace("|", "-").replace("/", "-")
+        cases.append(SourceCase(name, name, modality.lower(), modality, pair.image, pair.label))
     return Source.of(cases, {})
