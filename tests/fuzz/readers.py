@@ -198,7 +198,7 @@ def _models(folder: Path) -> dict[str, Reader]:
     Checkpoint(_record(), {"last": {"w": torch.arange(6)}}, {}).write(checkpoint)
     budget = Budget(folder / "kit2" / "budget.jsonl", DifferentialPrivacy.model_validate(DP))
     for number in range(3):
-        append(ledger, job="j", task="t", round_number=number, kind="k", content={})
+        append(ledger, job="j", task="t", round_number=number, kind="k", recipient="server", content={})
         budget.spend("j", 0.1, 1)
 
     def use_ledger(path: Path) -> None:
