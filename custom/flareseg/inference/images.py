@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass, field
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 from nibabel.affines import voxel_sizes
 from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation, ornt_transform
 
 from flareseg.config.task import Modality, Task
 from flareseg.data.frames import frame_pixels, open_frame
-from flareseg.data.nifti import verify_checksum
+from flareseg.data.nifti import open_nifti, read_voxels, volume_fault
 from flareseg.data.prepare.dicom import Series, read_series, series_modality
-from flareseg.errors import DataError, ErrorCode, unreadable
+from flareseg.errors import DataError, ErrorCode
 from flareseg.inference.inputs import Input
 
 _AIR_HU = -200.0
@@ -90,23 +88,13 @@ def read_image(source: Input, task: Task, modality: Modality | None, slope: floa
 
 
 def _nifti(source: Input) -> tuple[np.ndarray, np.ndarray, Any]:
-    try:
-        image = nib.load(source.path)
-        verify_checksum(source.path)
-        stored = np.asanyarray(image.dataobj)
-    except (OSError, EOFError, ValueError, zlib.error, nib.filebasedimages.ImageFileError) as error:
-        raise unreadable(source.path, "NIfTI", source.name, error) from None
-    if stored.ndim == 4 and stored.shape[3] == 1:
-        stored = stored[..., 0]
-    if stored.ndim != 3 or 0 in stored.shape or stored.dtype.kind not in "iuf":
-        found = " x ".join(map(str, stored.shape))
-        raise _unusable(
-            source,
-            f"expected a volume of three dimensions and one number a voxel, found {found} of {stored.dtype}.",
-            "Give one volume in each file: split time points, and convert colours to grey.",
-        )
-    if not np.isfinite(image.affine).all() or abs(np.linalg.det(image.affine[:3, :3])) < 1e-9:
-        raise _unusable(source, "its affine has no inverse: it says nothing of where voxels are.", "Export it again.")
+    image = open_nifti(source.path, source.name)
+    fault = volume_fault(image, source.path, source.name)
+    if fault is not None:
+        raise fault.error()
+    stored = read_voxels(image, source.path, source.name)
+    if not stored.size:
+        raise _unusable(source, f"holds no voxel: {' x '.join(map(str, stored.shape))}.", "Export it again.")
     return stored, image.affine, image.header
 
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from flareseg.data.frames import SUFFIXES as FRAMES
-from flareseg.data.prepare.layouts.files import NIFTI
+from flareseg.data.case_files import FRAMES, NIFTI
 from flareseg.errors import SettingsError
 
 InputKind = Literal["nifti", "dicom", "frame"]
