@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from flareseg.cli.console import console, tell
-from flareseg.cli.poc import PROJECT, Changes, Data, Project, Rounds, changes_of
+from flareseg.cli.poc import PROJECT, REPORTS, Changes, Data, Project, Rounds, changes_of
 from flareseg.cli.progress import JobProgress
 from flareseg.errors import ExitCode, SettingsError
 from flareseg.job.folder import load_job
@@ -17,6 +18,7 @@ from flareseg.poc.run import Plan, federation, stage, submit, watch_and_download
 from flareseg.poc.workspace import PocWorkspace
 from flareseg.report import load_record, report_facts
 from flareseg.report.comparison import Comparison
+from flareseg.report.folder import point_latest
 from flareseg.report.schema import ReportFacts
 
 EXAMPLES = "Example: flareseg compare fedavg fedgin-fedgs --seeds 0,1,2"
@@ -32,7 +34,7 @@ def compare(
     ],
     seeds: Annotated[str, typer.Option(help="Seeds, separated by commas.")] = "0,1,2",
     data: Data = None,
-    workspace: Annotated[Path, typer.Option(help="Folder for data, kits, results and comparison.json.")] = Path(
+    workspace: Annotated[Path, typer.Option(help="Folder for data, kits, results and the comparison.")] = Path(
         "build/compare"
     ),
     rounds: Rounds = None,
@@ -53,6 +55,7 @@ def compare(
         for name, job in zip(names, jobs, strict=True)
         for seed in numbers
     }
+    folder = place.folder / REPORTS / f"comparison-{time.strftime('%Y%m%d-%H%M%S')}"
     runs: dict[str, list[ReportFacts]] = {name: [] for name in names}
     with federation(place, Plan(project, data), list(staged.values()), tell):
         for number, seed in enumerate(numbers):
@@ -62,8 +65,9 @@ def compare(
                     outcome = watch_and_download(place, submit(place, staged[name, seed]), show)
                 runs[name].append(report_facts(load_record(outcome.result)))
             comparison = Comparison.of(runs, numbers[: number + 1])
-            path = comparison.write(place.folder)  # after each seed: what was measured is kept
+            path = comparison.write(folder)  # after each seed: what was measured is kept
     console.print(comparison.table())
+    point_latest(path.parent)
     tell(f"Comparison: {path}")
     found = {status for several in comparison.status.values() for status in several}
     if found != {"complete"}:

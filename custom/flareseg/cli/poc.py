@@ -17,7 +17,7 @@ from flareseg.poc.workspace import PocWorkspace
 from flareseg.processes import processes_of
 from flareseg.report import load_record, report_facts, summary_table, write_report
 from flareseg.report.folder import report_folder
-from flareseg.report.owner import model_line, write_owner_pages
+from flareseg.report.owner import model_line, winner_file, write_owner_pages
 from flareseg.report.statistics import load_statistics, write_statistics
 from flareseg.shipped import shipped
 
@@ -55,7 +55,8 @@ def _finish(workspace: PocWorkspace, outcome: Outcome) -> None:
         end("complete", outcome.status)
     record = load_record(result)
     folder = report_folder(workspace.folder / REPORTS, record.job_name, record.job_id)
-    html, facts_file = write_report(record, folder)  # at once; the pages with images take longer
+    model = winner_file(record, result)
+    html, facts_file = write_report(record, folder, model=model)  # at once; the pages with images take longer
     facts = report_facts(record)
     console.print(summary_table(facts))
     failed = sorted({*record.evaluation.failed, *(site for item in record.rounds for site in item.failed)})
@@ -64,7 +65,7 @@ def _finish(workspace: PocWorkspace, outcome: Outcome) -> None:
     tell(f"Report: {html}\nFacts:  {facts_file}\nResult: {result}\n{model_line(result)}".rstrip())
     links = write_owner_pages(record, result, workspace.kits, folder / "sites", tell)
     if links:
-        write_report(record, folder, links=links)
+        write_report(record, folder, links=links, model=model)
         tell(f"Images: {', '.join(str(folder / page) for _, page in links)}")
     end(facts.status, outcome.status)
 

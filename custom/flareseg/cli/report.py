@@ -12,7 +12,7 @@ from flareseg.config.site import check_site_fits, load_site
 from flareseg.errors import SettingsError
 from flareseg.report import load_record, report_facts, summary_table, write_report, write_site_report
 from flareseg.report.folder import report_folder
-from flareseg.report.owner import find_model, load_result_task, model_line
+from flareseg.report.owner import find_model, load_result_task, model_line, winner_file
 from flareseg.report.statistics import load_statistics, write_statistics
 
 EXAMPLES = (
@@ -39,7 +39,8 @@ def report(
         return
     if site is None:
         record = load_record(result)
-        html, facts = write_report(record, report_folder(output, record.job_name, record.job_id))
+        model = winner_file(record, result)
+        html, facts = write_report(record, report_folder(output, record.job_name, record.job_id), model=model)
         console.print(summary_table(report_facts(record)))
         tell(f"Report: {html}\nFacts:  {facts}\n{model_line(result)}".rstrip())
         return

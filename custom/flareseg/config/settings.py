@@ -120,8 +120,12 @@ def read_text(path: Path) -> str:
         raise SettingsError(f"{path}: no such file.", "Give the path of an existing file.") from None
     except UnicodeDecodeError as error:
         raise SettingsError(f"{path}: cannot be read ({error}).", "Save it as UTF-8.") from None
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"{path}: cannot be read ({error}).", "Check the file and its permissions.") from None
+    except OSError as error:
+        raise SettingsError(
+            f"{path}: cannot be read ({error.strerror or error}).", "Check the file and its permissions."
+        ) from None
+    except ValueError as error:  # a path that no file can have
+        raise SettingsError(f"{path}: cannot be read ({error}).", "Check its name.") from None
 
 
 def _reason(error: Exception) -> str:
@@ -144,15 +148,32 @@ def load_settings(model: type[S], path: Path, content: dict[str, Any] | None = N
         SettingsError: naming the file, the first wrong key, what was expected and what was found.
     """
     content = read_yaml(path) if content is None else content
+    return _validated(model, content, str(path), "Correct the file; flareseg settings lists the keys.")
+
+
+def changed_settings(model: type[S], content: dict[str, Any], changes: Sequence[str]) -> S:
+    """Validate settings that were right before ``--set`` changed them.
+
+    Args:
+        model: the settings class.
+        content: the changed mapping.
+        changes: the options' ``KEY=VALUE``; named in the error.
+
+    Raises:
+        SettingsError: naming the options, the first wrong key, what was expected and what was found.
+    """
+    options = " ".join(f"--set {plain(change)}" for change in changes)
+    return _validated(model, content, options, "flareseg settings lists the keys.")
+
+
+def _validated(model: type[S], content: dict[str, Any], source: str, remedy: str) -> S:
     try:
         settings = model.model_validate(content)
         _check_kept(content, settings.model_dump(), "")
     except ValidationError as error:
-        raise SettingsError(
-            f"{path}: {_explain_all(error)}.", "Correct the file; flareseg settings lists the keys."
-        ) from None
+        raise SettingsError(f"{source}: {_explain_all(error)}.", remedy) from None
     except _Changed as error:
-        raise SettingsError(f"{path}: {error}.", "Correct the file; flareseg settings lists the keys.") from None
+        raise SettingsError(f"{source}: {error}.", remedy) from None
     return settings
 
 
@@ -231,7 +252,9 @@ def set_key(content: dict[str, Any], assignment: str) -> None:
 
 
 def _explain_all(error: ValidationError) -> str:
-    problems = error.errors(include_url=False, include_context=False)
+    problems = error.errors(include_url=False)
+    within = {problem["loc"][:-1] for problem in problems}  # a list with a wrong item is said to be too short as well
+    problems = [item for item in problems if not (item["type"] == "too_short" and item["loc"] in within)]
     more = [f"and {len(problems) - _MOST_PROBLEMS} more"] if len(problems) > _MOST_PROBLEMS else []
     return "; ".join([_explain(problem) for problem in problems[:_MOST_PROBLEMS]] + more)
 
@@ -242,5 +265,34 @@ def _explain(problem: Any) -> str:
         return f"{key}: unknown key"
     if problem["type"] == "missing":
         return f"{key}: is required and missing"
+    return f"{key}: {_expectation(problem)}, found {shown(problem['input'])}"
+
+
+_EXPECTED = {
+    "bool": "true or false",
+    "dict": "a mapping of keys",
+    "finite": "a finite number",
+    "float": "a number",
+    "int": "a whole number",
+    "list": "a list",
+    "model": "a mapping of keys",
+    "path": "a path",
+    "string": "text",
+    "tuple": "a list",
+}
+"""First word of pydantic's error types to what the user should have given."""
+_WRONG_KIND = ("type", "attributes_type", "parsing", "parsing_size", "from_float", "number")
+_BOUNDS = {"greater_than": "more than {gt:g}", "greater_than_equal": "at least {ge:g}", "less_than": "less than {lt:g}"}
+_BOUNDS |= {"less_than_equal": "at most {le:g}", "literal_error": "{expected}", "union_tag_invalid": "{expected_tags}"}
+_BOUNDS |= {"too_short": "a list of at least {min_length}", "too_long": "a list of at most {max_length}"}
+
+
+def _expectation(problem: Any) -> str:
+    """What was expected, in the words of a settings file in place of pydantic's."""
+    if problem["type"] in _BOUNDS:
+        return f"expected {plain(_BOUNDS[problem['type']].format(**problem['ctx']))}"
+    kind, _, fault = problem["type"].partition("_")
+    if kind in _EXPECTED and fault in _WRONG_KIND:
+        return f"expected {_EXPECTED[kind]}"
     message = plain(problem["msg"].removeprefix("Value error, "))
-    return f"{key}: {message[0].lower() + message[1:]}, found {shown(problem['input'])}"
+    return message[0].lower() + message[1:]

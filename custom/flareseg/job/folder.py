@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from flareseg.config.settings import load_settings, read_json, read_yaml, set_keys
+from flareseg.config.settings import changed_settings, load_settings, read_json, read_yaml, set_keys
 from flareseg.config.task import Task
 from flareseg.config.yaml_core import dump_yaml
 from flareseg.errors import SettingsError, shown
@@ -59,7 +59,7 @@ def stage_job(folder: Path, destination: Path, changes: Sequence[str] = ()) -> P
     load_job(folder)
     content = read_yaml(folder / TASK_FILE)
     set_keys(content, changes)
-    load_settings(Task, folder / TASK_FILE, content)
+    changed_settings(Task, content, changes)
     shutil.rmtree(destination, ignore_errors=True)
     shutil.copytree(folder, destination)
     if changes:

@@ -121,6 +121,8 @@ def _not_ours(path: Path, error: Exception) -> FlaresegError:
     reason = " ".join(str(error).split())[:200]
     if isinstance(error, UnpicklingError):  # its text advises to load the file unsafely
         reason = "it holds more than weights and plain values, and was not loaded"
+    elif isinstance(error, OSError) and error.strerror:
+        reason = error.strerror
     return FlaresegError(
         f"{path}: is not a flareseg model ({type(error).__name__}: {reason}).",
         "Use a model file that flareseg wrote.",

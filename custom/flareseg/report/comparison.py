@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 
+from markupsafe import Markup
 from pydantic import BaseModel
 from rich.table import Table
 
-from flareseg.report.page import write_text
+from flareseg.report.figures import dot_panel
+from flareseg.report.page import render, write_text
 from flareseg.report.schema import ReportFacts
 
 SCORES = ("dice", "lesion_dice", "small_dice", "large_dice")
@@ -93,10 +95,41 @@ class Comparison(BaseModel):
         return table
 
     def write(self, folder: Path) -> Path:
-        """Write ``comparison.json``."""
-        path = folder / "comparison.json"
-        write_text(path, self.model_dump_json(indent=1) + "\n")
+        """Write ``comparison.json`` and ``comparison.html``, and give the latter's path."""
+        write_text(folder / "comparison.json", self.model_dump_json(indent=1) + "\n")
+        path = folder / "comparison.html"
+        write_text(path, self.page())
         return path
+
+    def page(self) -> str:
+        """The page: a panel for each score with a dot for each seed, and the table."""
+        base, *others = self.jobs
+        return render(
+            "comparison.html.j2",
+            comparison=self,
+            panels=[self._panel(number, row) for number, row in enumerate(self.rows)],
+            others=others,
+            rows=[
+                (
+                    f"{row.modality}, {_WORDS[row.score]}",
+                    [_spread(row.values[job]) for job in self.jobs],
+                    [_gain(row.difference(job, base)) for job in others],
+                )
+                for row in self.rows
+            ],
+        )
+
+    def _panel(self, number: int, row: Row) -> Markup:
+        return dot_panel(f"{row.modality}, {_WORDS[row.score]}", row.values, key=f"score{number}", y_limits=(0.0, 1.0))
+
+
+def _spread(values: Sequence[float | None]) -> str:
+    """Mean, standard deviation over the seeds, and how many of them have a value."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return "–"
+    spread = f" ± {stdev(known):.3f}" if len(known) > 1 else ""
+    return f"{mean(known):.3f}{spread} (n = {len(known)})"
 
 
 def _number(value: float | None) -> str:

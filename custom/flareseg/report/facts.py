@@ -53,6 +53,7 @@ def report_facts(record: RunRecord) -> ReportFacts:
     by_modality, by_site = _test_scores(record.evaluation.testing, sites, task)
     rounds = [_round(item, names) for item in record.rounds]
     overhead = [item.overhead_seconds for item in rounds if item.overhead_seconds is not None]
+    models = _models(record)
     worst = min(((row.organs, row.name) for row in by_site if row.organs is not None), default=None)
     return ReportFacts(
         status="failed" if record.status == "running" else record.status,
@@ -68,6 +69,7 @@ def report_facts(record: RunRecord) -> ReportFacts:
         worst_site=WorstSite(site=worst[1], dice=worst[0]) if worst else None,
         round_overhead_seconds=median(overhead) if overhead else None,
         winner=record.evaluation.winner,
+        choice=_choice(models),
         task_name=task.name,
         labels=list(task.labels),
         organs=list(task.organs),
@@ -76,7 +78,7 @@ def report_facts(record: RunRecord) -> ReportFacts:
         sites=sites,
         test_by_modality=by_modality,
         test_by_site=by_site,
-        models=_models(record),
+        models=models,
         rounds_planned=task.training.rounds,
         rounds=rounds,
         curves={site: _curves(site, record) for site in names},
@@ -156,6 +158,20 @@ def _models(record: RunRecord) -> list[ModelFacts]:
             )
         )
     return models
+
+
+def _choice(models: Sequence[ModelFacts]) -> str:
+    """Why the winner won."""
+    winner = next((model for model in models if model.winner), None)
+    if winner is None or winner.mean is None:
+        return ""
+    others = [f"{model.name} has {model.mean:.3f}" for model in models if not model.winner and model.mean is not None]
+    if not others:
+        return f"{winner.name} is the only model that every site scored."
+    return (
+        f"{winner.name} has the highest mean over the sites of the validation Dice, {winner.mean:.3f}: "
+        f"{', '.join(others)}. The test sets had no say in it."
+    )
 
 
 def _curves(site: str, record: RunRecord) -> SiteCurves:

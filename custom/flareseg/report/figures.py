@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import mean
 from typing import Any
 
 import matplotlib as mpl
@@ -110,6 +111,33 @@ def bar_panel(title: str, layers: Sequence[Trace], *, key: str, x_label: str, y_
         axes.set_ylabel(y_label)
         axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
         return _svg(figure, title, layers, key)
+
+
+def dot_panel(
+    title: str, values: Mapping[str, Sequence[float | None]], *, key: str, y_limits: tuple[float, float]
+) -> Markup:
+    """Draw every value as a dot and each group's mean as a line; see :func:`line_panel` for the arguments.
+
+    Args:
+        title: shown above and read out.
+        values: name of a group to its values; one that is not known is left out, never drawn as zero.
+        key: unique in the page.
+        y_limits: range of the values.
+    """
+    with mpl.rc_context(_STYLE):
+        figure, axes = _panel(title, "", wide=False)
+        for place, (name, group) in enumerate(values.items()):
+            known = [value for value in group if value is not None]
+            color = SITE_COLORS[place % len(SITE_COLORS)]
+            axes.plot(
+                [place] * len(known), known, "o", color=color, markersize=5, alpha=0.75, clip_on=False, label=name
+            )
+            if known:
+                axes.hlines(mean(known), place - 0.25, place + 0.25, color=color, linewidth=1.7)
+        axes.set_xticks(range(len(values)), list(values), parse_math=False)
+        axes.set_xlim(-0.5, len(values) - 0.5)
+        axes.set_ylim(*y_limits)
+        return _svg(figure, title, [Trace(name, "", (), ()) for name in values], key)
 
 
 @dataclass(frozen=True)

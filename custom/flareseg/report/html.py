@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from flareseg.report.figures import (
 )
 from flareseg.report.page import render, write_text
 from flareseg.report.participation import rounds_in_words
-from flareseg.report.schema import ReportFacts, SiteCurves
+from flareseg.report.schema import ModelFile, ReportFacts, SiteCurves
 
 DICE_RANGE = (0.0, 1.0)
 
@@ -39,13 +40,16 @@ class Key:
     kind: str = ""
 
 
-def write_report(record: RunRecord, folder: Path, *, links: Sequence[tuple[str, str]] = ()) -> tuple[Path, Path]:
+def write_report(
+    record: RunRecord, folder: Path, *, links: Sequence[tuple[str, str]] = (), model: Path | None = None
+) -> tuple[Path, Path]:
     """Write ``report.html`` and ``report.json``, each whole or not at all.
 
     Args:
         record: the run.
         folder: where the two files go; made when missing.
         links: label and relative address of pages to link, such as those of the sites.
+        model: file of the final model, to be named with its SHA-256.
 
     Returns:
         The paths of the HTML and of the JSON file.
@@ -54,6 +58,9 @@ def write_report(record: RunRecord, folder: Path, *, links: Sequence[tuple[str, 
         SettingsError: the record holds a task that this version cannot read.
     """
     facts = report_facts(record)
+    if model is not None:
+        digest = hashlib.sha256(model.read_bytes()).hexdigest()
+        facts = facts.model_copy(update={"model_file": ModelFile(path=str(model.resolve()), sha256=digest)})
     page, data = folder / "report.html", folder / "report.json"
     write_text(data, facts.to_json())
     write_text(page, report_page(facts, links))
@@ -153,7 +160,7 @@ def _loss_panels(facts: ReportFacts, styles: dict[str, tuple[str, str]]) -> list
     ]
     panels = []
     for title, key, x_label, series in (
-        ("training loss", "train", "round", _training_series(facts, styles, "loss")),
+        ("training loss", "train", "rounds done", _training_series(facts, styles, "loss")),
         ("validation loss", "valid", "rounds done", validation),
     ):
         if drawable := _drawable(series):
@@ -165,7 +172,7 @@ def _scale_panels(facts: ReportFacts, styles: dict[str, tuple[str, str]]) -> lis
     series = _drawable(_training_series(facts, styles, "mean_scale"))
     if facts.task.get("fedgs") is None or not series:
         return []
-    return [line_panel("mean η", series, key="scale", x_label="round", x_limit=facts.rounds_planned)]
+    return [line_panel("mean η", series, key="scale", x_label="rounds done", x_limit=facts.rounds_planned)]
 
 
 def _training_series(facts: ReportFacts, styles: dict[str, tuple[str, str]], field: str) -> list[Trace]:
@@ -173,7 +180,7 @@ def _training_series(facts: ReportFacts, styles: dict[str, tuple[str, str]], fie
         Trace(
             site,
             styles[site][0],
-            [point.round for point in curves.training],
+            [point.round + 1 for point in curves.training],
             [getattr(point, field) for point in curves.training],
             styles[site][1] == "dashed",
         )
@@ -185,7 +192,7 @@ def _cost_panels(facts: ReportFacts) -> list[Markup]:
     closed = [item for item in facts.rounds if item.closed]
     if not closed:
         return []
-    x = [item.round for item in closed]
+    x = [item.round + 1 for item in closed]
     work = [item.seconds - (item.overhead_seconds or 0.0) for item in closed]
     return [
         bar_panel(
@@ -195,7 +202,7 @@ def _cost_panels(facts: ReportFacts) -> list[Markup]:
                 Trace("overhead", OVERHEAD_COLOR, x, [item.overhead_seconds for item in closed]),
             ],
             key="seconds",
-            x_label="round",
+            x_label="rounds done",
             y_label="s",
         ),
         bar_panel(
@@ -205,7 +212,7 @@ def _cost_panels(facts: ReportFacts) -> list[Markup]:
                 Trace("received", RECEIVED_COLOR, x, [item.bytes_received / 1e6 for item in closed]),
             ],
             key="bytes",
-            x_label="round",
+            x_label="rounds done",
             y_label="MB",
         ),
     ]

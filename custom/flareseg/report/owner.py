@@ -22,13 +22,22 @@ def find_model(result: Path) -> Path:
     """
     if result.is_file():
         return result
-    winner = load_record(result).evaluation.winner
-    if winner is None:
+    record = load_record(result)
+    if record.evaluation.winner is None:
         raise SettingsError(f"{result}: the job ended before a model was chosen.", "Give a model file instead.")
-    models = sorted(result.rglob(f"flareseg/{winner}.pt"))
-    if not models:
-        raise SettingsError(f"{result}: no flareseg/{winner}.pt below it.", "Download the result again.")
-    return models[0]
+    model = winner_file(record, result)
+    if model is None:
+        raise SettingsError(
+            f"{result}: no flareseg/{record.evaluation.winner}.pt below it.", "Download the result again."
+        )
+    return model
+
+
+def winner_file(record: RunRecord, result: Path) -> Path | None:
+    """The file of the winning model in a downloaded result; None where none was chosen or it is not there."""
+    if record.evaluation.winner is None:
+        return None
+    return next(iter(sorted(result.rglob(f"flareseg/{record.evaluation.winner}.pt"))), None)
 
 
 def model_line(result: Path) -> str:

@@ -110,9 +110,9 @@ def subset_reason(missing: Sequence[Shortfall]) -> str:
 
 
 def rounds_in_words(rounds: Iterable[int]) -> str:
-    """Write round numbers as ranges: 3, 5-7, 9."""
+    """Write rounds as ranges, counted from 1 as everywhere people read: rounds 2, 4, 5 and 6 of NVFlare are 3, 5-7."""
     ranges: list[list[int]] = []
-    for number in sorted(rounds):
+    for number in (item + 1 for item in sorted(rounds)):
         if ranges and number == ranges[-1][1] + 1:
             ranges[-1][1] = number
         else:

@@ -28,8 +28,12 @@ def load_record(result: Path) -> RunRecord:
         # NaN and Infinity are no JSON; what is not finite is not known
         content = json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda _: None)
         record = RunRecord.model_validate(content)
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: cannot be read ({error}).", "Check the file and its permissions.") from None
+    except OSError as error:
+        raise SettingsError(
+            f"{path}: cannot be read ({error.strerror or error}).", "Check the file and its permissions."
+        ) from None
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path}: is not text ({error.reason}).", "Download the job's result again.") from None
     except ValidationError as error:
         raise SettingsError(
             f"{path}: expected the record of a flareseg run, found {_first_problem(error)}.",

@@ -72,6 +72,13 @@ class ModelFacts(BaseModel):
     winner: bool
 
 
+class ModelFile(BaseModel):
+    """The file of the winner, as it lay on this machine when the report was written."""
+
+    path: str
+    sha256: str
+
+
 class ReportFacts(BaseModel):
     """All that the report says. ``dice`` and its kin map a modality to a mean of the winner on the test sets."""
 
@@ -88,6 +95,8 @@ class ReportFacts(BaseModel):
     worst_site: WorstSite | None
     round_overhead_seconds: float | None
     winner: str | None
+    choice: str = ""
+    model_file: ModelFile | None = None
     task_name: str
     labels: list[str]
     organs: list[str]

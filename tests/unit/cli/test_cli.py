@@ -65,11 +65,17 @@ def test_help_is_there_at_once_and_every_command_has_its_own(tmp_path: Path) -> 
         assert f"flareseg {name}" in shown.output
 
 
-def test_comparison_takes_differences_seed_by_seed() -> None:
+def test_comparison_takes_differences_seed_by_seed(tmp_path: Path) -> None:
     row = Row(modality="MR", score="dice", values={"a": [0.3, 0.5, None], "b": [0.4, 0.7, 0.9]})
     assert row.mean("a") == pytest.approx(0.4)
     gain = row.difference("b", "a")
     assert gain is not None
     assert gain[0] == pytest.approx(0.15)
-    comparison = Comparison(jobs=["a", "b"], seeds=[0, 1, 2], status={}, rows=[row])
+    status = {"a": ["complete"] * 3, "b": ["complete", "subset", "complete"]}
+    comparison = Comparison(jobs=["a", "b"], seeds=[0, 1, 2], status=status, rows=[row])
     assert comparison.table().row_count == 1
+    page = comparison.write(tmp_path).read_text()
+    for words in ("0.400 ± 0.141 (n = 2)", "+0.150 ± 0.071", "<strong>b</strong> was not complete", "MR, organs"):
+        assert words in page
+    assert page.count("<svg") == 1
+    assert "http" not in page

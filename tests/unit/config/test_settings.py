@@ -30,7 +30,7 @@ def test_tasks_of_the_jobs_are_valid(path: Path) -> None:
     ("change", "words"),
     [
         ({"rounds": 3}, ["rounds: unknown key"]),
-        ({"patch": [15, 16]}, ["patch", "greater than or equal to 16", "15"]),
+        ({"patch": [15, 16]}, ["patch", "at least 16", "15"]),
         ({"patch": [17, 16]}, ["multiple of 2"]),
         ({"labels": ["liver", "liver"]}, ["labels should be distinct"]),
         ({"labels": None}, ["labels"]),
@@ -58,7 +58,7 @@ def test_tasks_of_the_jobs_are_valid(path: Path) -> None:
         ({"network": {"name": "segresnet", "channels": [4, 8]}}, ["network.channels", "multiple of 8"]),
         ({"loss": {"name": "dice", "ce_weight": 1.0}}, ["loss", "dice has no ce_weight; it has smooth"]),
         ({"optimizer": {"name": "adamw", "momentum": 0.9}}, ["optimizer", "adamw has no momentum"]),
-        ({"optimizer": {"lr": 0}}, ["optimizer.lr", "greater than 0"]),
+        ({"optimizer": {"lr": 0}}, ["optimizer.lr", "more than 0"]),
     ],
 )
 def test_a_wrong_task_is_refused_with_file_and_key(

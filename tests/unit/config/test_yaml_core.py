@@ -131,9 +131,9 @@ def site(tmp_path: Path, liver: str, more: str = "") -> Path:
             for word in ("no", "off", "1_0", "true", "1.0", '"1"')
         ),
         *((word, "labels: liver should be a whole number from 1") for word in ("[1, no]", "[true]", "[1, null]")),
-        ("0", r"labels\.liver.*greater than or equal to 1, found 0"),
-        ("[1, 0]", r"labels\.liver.*greater than or equal to 1, found 0"),
-        ("-1", r"labels\.liver.*greater than or equal to 1, found -1"),
+        ("0", r"labels\.liver.*at least 1, found 0"),
+        ("[1, 0]", r"labels\.liver.*at least 1, found 0"),
+        ("-1", r"labels\.liver.*at least 1, found -1"),
         ("[]", r"labels\.liver"),
     ],
 )

@@ -64,8 +64,8 @@ def test_subset_names_sites_and_rounds(subset: RunRecord) -> None:
     facts = report_facts(subset)
     assert facts.status == "subset"
     assert facts.reason == (
-        "ct-b was refused in round 0, was absent in round 1, was not connected in round 2 and was not scored on its "
-        "test set. mr-a failed in round 1."
+        "ct-b was refused in round 1, was absent in round 2, was not connected in round 3 and was not scored on its "
+        "test set. mr-a failed in round 2."
     )
     assert facts.rounds[1].states == {"ct-a": "accepted", "ct-b": "absent", "mr-a": "failed"}
     assert facts.rounds[1].failed["mr-a"].startswith("UNREADABLE_IMAGE (case 0a1b2c3d4e)")
@@ -93,7 +93,7 @@ def test_a_run_that_failed_keeps_its_reason(without_scores: Callable[[str], RunR
     assert facts.round_overhead_seconds is None
 
 
-@pytest.mark.parametrize(("rounds", "words"), [([3], "3"), ([0, 1, 2], "0-2"), ([9, 3, 5, 6], "3, 5-6, 9")])
+@pytest.mark.parametrize(("rounds", "words"), [([3], "4"), ([0, 1, 2], "1-3"), ([9, 3, 5, 6], "4, 6-7, 10")])
 def test_rounds_in_words(rounds: list[int], words: str) -> None:
     assert rounds_in_words(rounds) == words
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -77,7 +78,7 @@ def test_a_site_of_any_name_is_escaped_in_charts_too(complete: RunRecord, tmp_pa
 
 def test_page_shows_facts(subset: RunRecord, tmp_path: Path) -> None:
     page = page_of(subset, tmp_path, links=[("ct-a", "sites/ct-a.html")])
-    for words in ("subset", "ct-b was refused in round 0", "0.850", "nvflare 2.9.0", "UNREADABLE_IMAGE", "mean η"):
+    for words in ("subset", "ct-b was refused in round 1", "0.850", "nvflare 2.9.0", "UNREADABLE_IMAGE", "mean η"):
         assert words in page.text
     assert "sites/ct-a.html" in page.links
     assert page.tags.count("svg") == 3 + 2 + 1 + 2
@@ -120,3 +121,15 @@ def test_a_resumed_run_names_the_jobs_that_it_went_through(complete: RunRecord, 
     assert "which resumes" not in page_of(complete, tmp_path).text
     complete.resumed_from = ["first-job", "second-job"]
     assert "which resumes second-job, which resumes first-job, started" in page_of(complete, tmp_path).text
+
+
+def test_the_model_file_is_named_with_its_hash_and_why_it_won(complete: RunRecord, tmp_path: Path) -> None:
+    model = tmp_path / "best.pt"
+    model.write_bytes(b"weights")
+    html, facts = write_report(complete, tmp_path / "report", model=model)
+    digest = hashlib.sha256(b"weights").hexdigest()
+    assert json.loads(facts.read_text())["model_file"] == {"path": str(model), "sha256": digest}
+    page = Page(html.read_text(encoding="utf-8"))
+    assert str(model) in page.text
+    assert digest in page.text
+    assert f"{complete.evaluation.winner} has the highest mean" in page.text
