@@ -95,7 +95,7 @@ def test_counts(total: int, validation: float, testing: float, counts: tuple[int
     [
         ({"folds": 5}, "give folds and fold together"),
         ({"folds": 5, "fold": 6}, "at most 5"),
-        ({"folds": 1, "fold": 1}, "greater than or equal to 2"),
+        ({"folds": 1, "fold": 1}, "at least 2"),
         ({"validation": 0.6, "testing": 0.4}, "less than 1"),
         ({"seed": -1}, "seed"),
     ],
