@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import gzip
+import hashlib
 import io
 import json
 import os
@@ -103,6 +104,15 @@ def nifti_bytes(array: NDArray[Any], affine: NDArray[np.float64], description: s
     with gzip.GzipFile(filename="", mode="wb", compresslevel=1, fileobj=packed, mtime=0) as stream:
         stream.write(image.to_bytes())
     return packed.getvalue()
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hex; it need not fit into memory."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from flareseg.files import sha256_of
 from flareseg.record.run import RunRecord
 from flareseg.report.facts import report_facts
 from flareseg.report.figures import (
@@ -59,8 +59,7 @@ def write_report(
     """
     facts = report_facts(record)
     if model is not None:
-        digest = hashlib.sha256(model.read_bytes()).hexdigest()
-        facts = facts.model_copy(update={"model_file": ModelFile(path=str(model.resolve()), sha256=digest)})
+        facts = facts.model_copy(update={"model_file": ModelFile(path=str(model.resolve()), sha256=sha256_of(model))})
     page, data = folder / "report.html", folder / "report.json"
     write_text(data, facts.to_json())
     write_text(page, report_page(facts, links))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 from flareseg.config.site import load_site
 from flareseg.config.task import Task
 from flareseg.errors import FlaresegError, SettingsError
+from flareseg.files import sha256_of
 from flareseg.record.run import RunRecord
 from flareseg.report.facts import load_record
 from flareseg.report.site import write_site_report
@@ -49,11 +49,7 @@ def model_line(result: Path) -> str:
         model = find_model(result)
     except SettingsError:
         return ""
-    digest = hashlib.sha256()
-    with model.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return f"Model:  {model} (SHA-256 {digest.hexdigest()}); see docs/model.md"
+    return f"Model:  {model} (SHA-256 {sha256_of(model)}); see docs/model.md"
 
 
 def load_result_task(model: Path) -> Task:
