@@ -25,7 +25,7 @@ FLOORS = [
     ("learning", "job"),
     ("flare",),
     ("flare/server", "flare/site", "flare/safeguards", "report"),
-    ("flare/provision", "inference"),
+    ("flare/provision", "inference", "export"),
     ("flare/site_check", "poc"),
     ("cli",),
 ]

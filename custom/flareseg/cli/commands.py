@@ -15,6 +15,7 @@ COMMANDS = {
     "job": "Bundle, resume and watch jobs.",
     "compare": "Run each job with each seed on this machine, and print means and differences.",
     "predict": "Segment images with a trained model: label maps, volumes, and a sign of quality.",
+    "export": "Write a model as MONAI bundle or TorchScript, with a card; both run without flareseg.",
     "report": "Write the report of a run or of federated statistics; with --site overlays and GIN samples of a site.",
     "settings": "List every key of task.yaml or site.yaml with its default and meaning.",
 }
