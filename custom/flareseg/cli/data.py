@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
-from flareseg.cli import check, prepare
+from flareseg.cli import check, prepare, withdraw
 from flareseg.cli.console import console, tell
 from flareseg.data.phantom import DEFAULT_SITES
 from flareseg.data.phantom.sites import write_sites
@@ -16,6 +16,7 @@ from flareseg.data.phantom.sites import write_sites
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 app.command(epilog=prepare.EXAMPLES)(prepare.prepare)
 app.command(epilog=check.EXAMPLES)(check.check)
+app.command(epilog=withdraw.EXAMPLES)(withdraw.withdraw)
 
 
 @app.command(epilog="Example: flareseg data phantom build/data --seed 1")

@@ -42,5 +42,5 @@ class Annotation:
 
     @property
     def two_valued(self) -> bool:
-        """Whether a frame's mask is background and one value, whatever it is: site.yaml names 1 or 255 alone."""
-        return self.named - {0} in ({1}, {255})
+        """Whether a frame's mask is background and one value, whatever it is: site.yaml names 1 or 255, or both."""
+        return bool(self.named - {0}) and self.named <= {0, 1, 255}

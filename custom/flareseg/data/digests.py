@@ -33,7 +33,7 @@ class Digests:
         Raises:
             OSError: the file cannot be read.
         """
-        note = self.folder / f"{hashlib.sha256(os.fsencode(path.absolute())).hexdigest()}.json"
+        note = self._note(path)
         seen = _stamp(path)
         try:
             known = json.loads(note.read_text())
@@ -50,6 +50,13 @@ class Digests:
             with suppress(OSError):  # a note that cannot be kept costs a second reading, no more
                 self._keep(note, {"stamp": seen, "sha256": digest.hexdigest()})
         return digest.hexdigest()
+
+    def forget(self, path: Path) -> None:
+        """Drop what is remembered of a file."""
+        self._note(path).unlink(missing_ok=True)
+
+    def _note(self, path: Path) -> Path:
+        return self.folder / f"{hashlib.sha256(os.fsencode(path.absolute())).hexdigest()}.json"
 
     def _keep(self, note: Path, content: dict[str, object]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -33,7 +33,7 @@ def read_mask(
     Args:
         picture: opened and turned upright.
         path: its file.
-        annotation: the labels; of one named value of 1 or 255 all of them are the mask's second value.
+        annotation: the labels; where they are 1 or 255, all of them are the mask's second value.
         case: name of the case.
 
     Returns:
@@ -52,8 +52,7 @@ def read_mask(
         return {name: np.isin(values, own) for name, own in annotation.values.items()}, held, findings
     smoothed = picture.format == "JPEG" or len(distinct(values)) > _FEW
     inside = _smooth(values, path, case) if smoothed else _second_value(values, path, case)
-    (named,) = annotation.named - {0}
-    held = frozenset({0} | ({named} if inside.any() else set()))
+    held = annotation.named if inside.any() else frozenset({0})
     return dict.fromkeys(annotation.values, inside), held, findings
 
 

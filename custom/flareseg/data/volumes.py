@@ -29,17 +29,25 @@ class VolumeStore:
         self._held: OrderedDict[Case, Volume] = OrderedDict()
         self._bytes = 0
 
+    def key(self, case: Case) -> str:
+        """The name of a case's entry in the cache, as its files were when they were looked at first.
+
+        Raises:
+            DataError: a file cannot be read.
+        """
+        if case not in self._keys:
+            self._keys[case] = self.cache.key(case)
+        return self._keys[case]
+
     def get(self, case: Case) -> Volume:
         """Give a volume, prepared where it is not yet.
 
         Raises:
             DataError: the case cannot be used.
         """
-        if case not in self._keys:
-            self._keys[case] = self.cache.key(case)
         volume = self._held.get(case)
         if volume is None:
-            volume = self._held[case] = self.cache.load(case, self._keys[case])
+            volume = self._held[case] = self.cache.load(case, self.key(case))
             self._bytes += volume.nbytes
         self._held.move_to_end(case)
         while len(self._held) > 1 and (self._bytes > self.limit or len(self._held) > _MOST_OPEN):
@@ -57,6 +65,10 @@ class Volumes(Sequence[Volume]):
 
     def __len__(self) -> int:
         return len(self.cases)
+
+    def keys(self) -> list[str]:
+        """The name of each volume's entry in the cache."""
+        return [self._store.key(case) for case in self.cases]
 
     @overload
     def __getitem__(self, index: int) -> Volume: ...

@@ -28,7 +28,7 @@ def write_text(path: Path, text: str) -> None:
     """Write a file atomically, with the user's usual permissions; folders are made as needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as stream:
-        stream.write(text.encode())
+        stream.write(text.encode(errors="backslashreplace"))  # a path that is not UTF-8
 
 
 def dice(value: float | None) -> str:

@@ -22,6 +22,12 @@ DIFFERS = 0.3
 _DATASET = "all"
 
 
+NOT_ANNOTATED = "not annotated"
+SUPPRESSED = "suppressed"
+"""On too few patients: the number stayed at the site."""
+NONE_FOUND = "none found"
+
+
 @dataclass(frozen=True)
 class SiteFacts:
     """What one site told of itself; None where it told nothing.
@@ -34,6 +40,7 @@ class SiteFacts:
         mean: for each label the mean volume of a patient's (ml), or pixels.
         voxels: for each label the number of voxels of all cases.
         components: lesions of a patient.
+        why: for each label that it told nothing of, why; under ``components`` for the lesions.
     """
 
     name: str
@@ -43,6 +50,7 @@ class SiteFacts:
     mean: dict[str, float | None]
     voxels: dict[str, float | None]
     components: float | None
+    why: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -101,7 +109,29 @@ class StatisticsReport:
             {label: self.value(site, modality, f"{label} {size}", "mean") for label in self.labels()},
             {label: self.value(site, modality, f"{label} voxels", "sum") for label in self.labels()},
             self.value(site, modality, "components", "mean"),
+            {
+                **{label: self.why_untold(site, modality, f"{label} {size}") for label in self.labels()},
+                "components": self.why_untold(site, modality, "components"),
+            },
         )
+
+    def why_untold(self, site: str, modality: str, subject: str) -> str:
+        """Say why a site that is shown told nothing of a subject.
+
+        Number and voxels of a label are counted for every patient of a site that has annotated it. So a site whose
+        patients are enough to be shown tells them, or it has not annotated the label; a histogram, and sizes of lesions
+        that only some patients have, may rest on fewer.
+        """
+        if subject == "intensity":
+            return SUPPRESSED
+        lesions = subject.startswith("component")
+        counted = "components" if lesions else f"{subject.rpartition(' ')[0]} voxels"
+        total = self.value(site, modality, counted, "sum")
+        if total is None:
+            total = self.value(site, modality, counted, "mean")
+        if total is None:
+            return NOT_ANNOTATED
+        return NONE_FOUND if lesions and not total else SUPPRESSED
 
     def differences(self) -> list[Difference]:
         """Where a site is unlike the others of its modality, the largest first."""
@@ -160,17 +190,25 @@ def write_statistics(statistics: StatisticsReport, folder: Path) -> Path:
     return page
 
 
-def _panels(statistics: StatisticsReport, modality: str, colors: Mapping[str, str]) -> list[Any]:
-    panels = []
+def _panels(statistics: StatisticsReport, modality: str, colors: Mapping[str, str]) -> list[tuple[Any, str]]:
+    """Each figure with why sites of the modality are not in it; no figure where no site is."""
+    panels: list[tuple[Any, str]] = []
     for subject, title, x_label, y_label in _subjects(statistics, modality):
         histograms = statistics.histograms(modality, subject)
-        if histograms:
+        untold: dict[str, list[str]] = {}
+        for site, its_modality in statistics.sites.items():
+            if its_modality == modality and site not in histograms:
+                untold.setdefault(statistics.why_untold(site, modality, subject), []).append(site)
+        note = "; ".join(f"{why}: {', '.join(several)}" for why, several in sorted(untold.items()))
+        if not histograms and SUPPRESSED in untold:
+            panels.append((None, f"{title}. {note}"))
+        elif histograms:
             shares = [
                 Histogram(site, colors[site], [*bins[:, 0], bins[-1, 1]], _shares(bins[:, 2]))
                 for site, bins in histograms.items()
             ]
             key = f"{modality}-{subject}".replace(" ", "-")
-            panels.append(histogram_panel(title, shares, key=key, x_label=x_label, y_label=y_label))
+            panels.append((histogram_panel(title, shares, key=key, x_label=x_label, y_label=y_label), note))
     return panels
 
 

@@ -45,6 +45,24 @@ def test_facts_and_what_stayed() -> None:
     assert third.cases is None
 
 
+def test_what_is_suppressed_is_told_apart_from_what_was_not_annotated(tmp_path: Path) -> None:
+    statistics = StatisticsReport(content())
+    # ct-b has 9 patients: enough to be shown, too few for a histogram of 10 bins; mr-a told no ml for its liver.
+    assert statistics.why_untold("ct-b", "CT", "liver ml") == "suppressed"
+    assert statistics.facts("mr-a").why == {"liver": "suppressed", "components": "not annotated"}
+    found = content()
+    del found["CT liver voxels"]["sum"]["ct-b"], found["CT liver ml"]["mean"]["ct-b"]
+    found["CT components"]["sum"] = {"ct-b": {"all": 0.0}}
+    del found["CT component mm"]["histogram"]["ct-b"]
+    statistics = StatisticsReport(found)
+    assert statistics.facts("ct-b").why["liver"] == "not annotated"
+    assert statistics.why_untold("ct-b", "CT", "component mm") == "none found"
+    text = write_statistics(statistics, tmp_path).read_text()
+    assert "not annotated: ct-b" in text
+    assert "none found: ct-b" in text
+    assert "Suppressed: on too few patients" in text
+
+
 def test_a_site_that_differs_is_named() -> None:
     differences = StatisticsReport(content()).differences()
     assert [(item.site, item.subject, item.share) for item in differences] == [

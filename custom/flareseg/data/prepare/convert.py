@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
+from flareseg.data.grid import Grid
+from flareseg.data.nifti import grid_of, open_nifti, read_voxels
 from flareseg.data.prepare.dicom import read_series, series_files
 from flareseg.data.prepare.dicom_labels import dicom_masks
 from flareseg.data.prepare.layouts.source import DicomLabel, OrganFiles, SliceMasks, SourceCase
 from flareseg.data.prepare.organ_masks import Merged, OrganMask, OrganValues, merge
-from flareseg.data.prepare.places import same_place
 from flareseg.data.prepare.slice_masks import mask_files, read_masks
 from flareseg.errors import DataError, ErrorCode
 from flareseg.files import nifti_bytes, write_whole
@@ -100,33 +100,23 @@ def merge_organs(case: SourceCase, parts: OrganFiles, values: OrganValues) -> tu
     Raises:
         DataError: an organ has no file, or a file is not readable or on another grid.
     """
-    affines: list[NDArray[np.float64]] = []
+    grids: list[Grid] = []
     if not values.single:
         raise _unfit(case, case.place, "no organ of the task is segmented.", "Choose another task.")
-    merged = merge(_masks(case, parts, values, affines), values)
-    return merged, affines[0]
+    merged = merge(_masks(case, parts, values, grids), values)
+    return merged, grids[0].affine
 
 
-def _masks(
-    case: SourceCase, parts: OrganFiles, values: OrganValues, affines: list[NDArray[np.float64]]
-) -> Iterator[OrganMask]:
-    shape: tuple[int, ...] = ()
+def _masks(case: SourceCase, parts: OrganFiles, values: OrganValues, grids: list[Grid]) -> Iterator[OrganMask]:
     for organ in values.single:
         path = parts.files.get(organ)
         if path is None:
             raise _unfit(case, case.place, f"has no segmentation of {organ}.", "Add the file, empty where absent.")
-        try:
-            file = nib.load(path)
-            mask = np.asanyarray(file.dataobj) > 0
-            while mask.ndim > 3 and mask.shape[-1] == 1:
-                mask = mask[..., 0]
-        except Exception as error:  # nibabel raises whatever the decoder raised; all mean the same to the user
-            raise _unfit(case, path, f"cannot be read as NIfTI ({error}).", "Copy it again.") from None
-        affines.append(file.affine)
-        shape = mask.shape if len(affines) == 1 else shape
-        if mask.shape != shape or not same_place(shape, affines[0], file.affine):
+        file = open_nifti(path, case.name)
+        grids.append(grid_of(file))
+        if not grids[0].holds(grids[-1]):
             raise _unfit(case, path, "lies on another grid than the other organs.", "Export all on the image's grid.")
-        yield organ, mask
+        yield organ, read_voxels(file, path, case.name) > 0
 
 
 def _unfit(case: SourceCase, path: Path, problem: str, remedy: str) -> DataError:

@@ -1,72 +1,52 @@
-"""What headers tell before anything is read: whether image and label lie on one grid."""
+"""What headers tell before anything is read: the errors that the check would find in them, and sizes nobody knows."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-import nibabel as nib
-import numpy as np
-from nibabel.nifti1 import Nifti1Image
-from numpy.typing import NDArray
-
-from flareseg.data.prepare.layouts.files import NIFTI, has_ending
+from flareseg.config.site import DataSource
+from flareseg.data.case import Case
+from flareseg.data.case_files import NIFTI, file_faults
+from flareseg.data.faults import GeometryFault
+from flareseg.data.faults.findings import Finding, errors
+from flareseg.data.geometry import header_faults
+from flareseg.data.nifti import open_nifti
+from flareseg.data.prepare.layouts.files import has_ending
 from flareseg.data.prepare.layouts.source import BadCase, OrganFiles, SourceCase
-from flareseg.data.prepare.places import corners_apart, same_place, towards_ras
-from flareseg.errors import DataError, ErrorCode, unreadable
+from flareseg.errors import DataError
+
+_NOWHERE = DataSource(root=Path(), datalist="")
+"""States nothing of voxel sizes: there is no site.yaml yet."""
 
 
-def check_headers(cases: Sequence[SourceCase]) -> list[BadCase]:
-    """Find the cases whose label is not on the image's grid, or whose headers cannot be read; RGB frames have none."""
-    bad = []
+def check_headers(cases: Sequence[SourceCase]) -> tuple[list[BadCase], list[str]]:
+    """Look at the headers of all NIfTI cases; RGB frames and DICOM series have none.
+
+    Returns:
+        The cases with an error: not readable, no volume, or a label that is not on its image's grid. And the names of
+        those whose header does not know the voxel size.
+    """
+    bad, sizeless = [], []
     for case in cases:
         label = next(iter(case.label.files.values()), None) if isinstance(case.label, OrganFiles) else case.label
         if not (isinstance(label, Path) and isinstance(case.image, Path) and has_ending(case.image, NIFTI)):
             continue
         try:
-            _check_grids(case.name, case.image, label)
+            found = _findings(Case(case.name, case.image, label), case)
         except DataError as error:
             bad.append(BadCase(case.name, error))
-    return bad
+            continue
+        if wrong := next(iter(errors(found)), None):
+            bad.append(BadCase(case.name, wrong.error()))
+        elif any(finding.kind is GeometryFault.SPACING_UNKNOWN for finding in found):
+            sizeless.append(case.name)
+    return bad, sizeless
 
 
-def open_header(path: Path, case: str) -> Nifti1Image:
-    """A NIfTI file's header; voxels are not read.
-
-    Raises:
-        DataError: the file is not readable.
-    """
-    try:
-        image: Nifti1Image = nib.load(path)
-    except Exception as error:  # nibabel raises whatever the decoder raised; all mean the same to the user
-        raise unreadable(path, "NIfTI", case, error) from None
-    return image
-
-
-def _check_grids(case: str, image: Path, label: Path) -> None:
-    (ours, affine), (theirs, other) = (_grid(open_header(path, case)) for path in (image, label))
-    if ours != theirs:
-        problem = f"expected the image's {_by(ours)} voxels, found {_by(theirs)}"
-    elif len(ours) == 3 and np.linalg.det(affine[:3, :3]) and not same_place(ours, affine, other):
-        voxels, mm = corners_apart(ours, affine, other)
-        problem = f"lies on another grid than its image: a corner is {voxels:.1f} voxels, {mm:.1f} mm, off"
-    else:
-        return
-    raise DataError(
-        f"{label}: {problem}.",
-        "Export the label on the image's grid, or leave the case out with --except.",
-        code=ErrorCode.SHAPE_MISMATCH,
-        case=case,
-    )
-
-
-def _grid(image: Nifti1Image) -> tuple[tuple[int, ...], NDArray[np.float64]]:
-    shape = tuple(image.shape)
-    while len(shape) > 3 and shape[-1] == 1:
-        shape = shape[:-1]
-    usable = len(shape) == 3 and np.isfinite(image.affine).all() and abs(np.linalg.det(image.affine[:3, :3])) > 1e-9
-    return towards_ras(shape, image.affine) if usable else (shape, image.affine)
-
-
-def _by(shape: tuple[int, ...]) -> str:
-    return " × ".join(map(str, shape))
+def _findings(pair: Case, case: SourceCase) -> list[Finding]:
+    found = file_faults(pair, case.modality)
+    if not errors(found):
+        image, label = ((path, open_nifti(path, pair.name)) for path in (pair.image, pair.label))
+        found += header_faults(pair, [image], label, _NOWHERE, None)[1]
+    return found

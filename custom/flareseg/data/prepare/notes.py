@@ -11,13 +11,16 @@ from flareseg.data.prepare.layouts.source import SourceCase
 _MOST_NAMED = 5
 
 
-def notes_on(cases: Sequence[SourceCase], meaning: Meaning, eight_bit: Collection[str]) -> list[str]:
+def notes_on(
+    cases: Sequence[SourceCase], meaning: Meaning, eight_bit: Collection[str], sizeless: Collection[str]
+) -> list[str]:
     """Say what the user should know of a site's cases.
 
     Args:
         cases: the site's cases.
         meaning: what its label values stand for, and what was met in converting.
         eight_bit: names of CT images that hold no HU, where nobody said what they hold.
+        sizeless: names of images whose header does not know the voxel size.
     """
     notes = []
     ct = [case.name for case in cases if case.modality == "CT"]
@@ -28,6 +31,12 @@ def notes_on(cases: Sequence[SourceCase], meaning: Meaning, eight_bit: Collectio
         notes.append(
             f"{len(narrow)} of {len(ct)} CT images are of 8 bits and hold no HU ({_some(narrow)}), the others may: "
             "prepare the two kinds apart, with --only or --except, and add --window LOW HIGH for those of 8 bits."
+        )
+    lacking = [case.name for case in cases if case.name in sizeless]
+    if lacking:
+        notes.append(
+            f"the headers of {len(lacking)} images do not know the voxel size ({_some(lacking)}): sizes in mm would be "
+            "wrong. State it in site.yaml (data.spacing), or leave them out with --except."
         )
     for group, voxels in meaning.shared.items():
         notes.append(

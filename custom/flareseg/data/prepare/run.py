@@ -46,7 +46,8 @@ def prepare(order: Order, progress: Progress) -> list[PreparedSite]:
     _check_folders(source, folder)
     found: Source = LAYOUTS.load(order.layout)(source, order.given)
     cases, bad = select(found, order, source)
-    refuse(source, [*bad, *check_headers(cases)], len(cases) + len(bad))
+    misfits, sizeless = check_headers(cases)
+    refuse(source, [*bad, *misfits], len(cases) + len(bad))
     sites = sorted({case.site for case in cases})
     labels = {site: map_labels(found.values[site], order.task, order.maps) for site in sites}
     made = Made(folder, order.layout, source)
@@ -69,7 +70,7 @@ def prepare(order: Order, progress: Progress) -> list[PreparedSite]:
     written = []
     for site in sites:
         meaning = work[site].meaning()
-        told = notes_on([case for case in cases if case.site == site], meaning, eight_bit)
+        told = notes_on([case for case in cases if case.site == site], meaning, eight_bit, sizeless)
         done = write_site(places[site], source, splits[site], meaning, order.window, made)
         written.append(replace(done, notes=(*told, *done.notes)))
     made.save()

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from flareseg.data.prepare.headers import open_header
-from flareseg.data.prepare.layouts.files import NIFTI, has_ending
+from flareseg.data.case_files import NIFTI
+from flareseg.data.nifti import open_nifti, read_voxels
+from flareseg.data.prepare.layouts.files import has_ending
 from flareseg.data.prepare.layouts.source import SourceCase
 from flareseg.data.prepare.progress_file import Made, state_of
-from flareseg.errors import DataError, SettingsError, unreadable
+from flareseg.errors import SettingsError
 
 Window = tuple[float, float]
 """HU at 0 and at 255."""
@@ -66,7 +67,7 @@ def _ct_files(cases: Sequence[SourceCase]) -> list[SourceCase]:
 
 def _is_eight_bit(case: SourceCase) -> bool:
     assert isinstance(case.image, Path)
-    image = open_header(case.image, case.name)
+    image = open_nifti(case.image, case.name)
     scaled = (image.dataobj.slope, image.dataobj.inter) != (1.0, 0.0)
     return image.get_data_dtype() in (np.uint8, np.int8) and not scaled
 
@@ -81,12 +82,7 @@ def _range(case: SourceCase, made: Made) -> tuple[float, float]:
     state = state_of([case.image])
     ends = made.get(f"range {case.name}", state)
     if ends is None:
-        try:
-            voxels = np.asanyarray(open_header(case.image, case.name).dataobj)
-            ends = [float(voxels.min()), float(voxels.max())]
-        except DataError:
-            raise
-        except Exception as error:  # nibabel raises whatever the decoder raised; all mean the same to the user
-            raise unreadable(case.image, "NIfTI", case.name, error) from None
+        voxels = read_voxels(open_nifti(case.image, case.name), case.image, case.name)
+        ends = [float(voxels.min()), float(voxels.max())]
         made.put(f"range {case.name}", state, ends)
     return ends[0], ends[1]

@@ -42,6 +42,7 @@ from flareseg.learning.learner import Learner, Stopped
 from flareseg.learning.metrics import Scores
 from flareseg.memory import freeze_garbage, keep_freed_pages
 from flareseg.networks.state import State
+from flareseg.privacy.case_use import CASE_USE_FILE, record_use, used_cases
 from flareseg.privacy.scopes import Encrypted
 from flareseg.record.messages import RoundReport, ScoresMessage
 from flareseg.record.model_file import save_model, to_numpy, to_torch_like
@@ -202,6 +203,7 @@ class SegmentationExecutor(Executor):
             torch.set_num_threads(site.threads)
             root = Path(fl_ctx.get_engine().get_workspace().get_root_dir())
             data = SiteData(task, site, root / "cache", lambda line: self.log_warning(fl_ctx, line))
+            record_use(root / CASE_USE_FILE, str(fl_ctx.get_job_id() or ""), task.name, used_cases(data))
             self._learner = Learner(task, data, fl_ctx.get_identity_name(), self._site_privacy.differential)
             counts = ", ".join(f"{len(data.volumes(s))} {s}" for s in ("training", "validation", "testing"))
             counts += f"; {data.excluded} excluded, {data.left_out} left out"

@@ -12,6 +12,7 @@ from flareseg.config.site import SITE_FILE, check_site_fits, load_site
 from flareseg.data import statistics
 from flareseg.data.datalist import load_cases
 from flareseg.flare.names import job_task
+from flareseg.privacy.case_use import CASE_USE_FILE, UsedCase, record_use
 
 DATASET = "all"
 """One data set for all sites: NVFlare asks every site for each, so the modality stands in a feature's name."""
@@ -41,6 +42,9 @@ class SiteStatistics(Statistics):
         site = load_site(path)
         check_site_fits(site, task, path)
         cases = [case for split in load_cases(site.data).values() for case in split]
+        root = Path(fl_ctx.get_engine().get_workspace().get_root_dir())
+        used = {"statistics": [UsedCase.of(case) for case in cases]}
+        record_use(root / CASE_USE_FILE, str(fl_ctx.get_job_id() or ""), task.name, used)
         self._features = statistics.site_features(cases, task, site)
         self.log_info(fl_ctx, f"statistics of {len(cases)} cases ready")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from flareseg.config.task import Modality
 from flareseg.data.prepare.dicom import series_modality
-from flareseg.data.prepare.layouts.files import NIFTI, by_key, folders, listed, pair_up, stem
+from flareseg.data.prepare.layouts.files import by_key, folders, listed, pair_up, stem
 from flareseg.data.prepare.layouts.source import (
     BadCase,
     Given,
@@ -81,7 +81,7 @@ def _volumes(folder: Path, source: Path, given: Given) -> Iterator[SourceCase | 
             raise unreadable_source(source, f"expected modality CT or MR, found {modality}.", "Correct --modality.")
         name = _identifier(folder, source)
         images, labels = ({name: files[kind]} if kind in files else {} for kind in ("image", "label"))
-        pairs, bad = pair_up(images, labels, lambda kind, _: folder / f"{kind}{NIFTI[0]}")
+        pairs, bad = pair_up(images, labels, lambda kind, _: folder / f"{kind}.nii.gz")
         yield from bad
         for image, label in pairs.values():
             yield SourceCase(name, name, modality.lower(), modality, image, label)

@@ -7,9 +7,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from flareseg.data.case_files import NIFTI
 from flareseg.data.prepare.layouts.source import BadCase, no_partner, there_twice
-
-NIFTI = (".nii.gz", ".nii")
 
 
 def listed(folder: Path, endings: tuple[str, ...] = NIFTI) -> list[Path]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from flareseg.data.exclusion import Exclusion
-from flareseg.data.pairing import pair_files
-from flareseg.data.prepare.layouts.source import Given, Source, SourceCase, told_modality, unreadable_source
+from flareseg.data.pairing import UnlistedError, pair_files
+from flareseg.data.prepare.layouts.source import BadCase, Given, Source, SourceCase, told_modality, unreadable_source
 
 
 def read(source: Path, given: Given) -> Source:
@@ -18,11 +18,16 @@ def read(source: Path, given: Given) -> Source:
             "Add --images and --labels, such as --images 'img/*.nii.gz' --labels 'seg/*.nii.gz'.",
         )
     modality = told_modality(given, source)
-    pairs, faults = pair_files(source, {"": given.images}, given.labels, Exclusion())
-    for fault in faults:
-        raise fault.error()
+    try:
+        pairs, faults = pair_files(source, {"": given.images}, given.labels, Exclusion())
+    except UnlistedError as reason:
+        raise reason.finding.error() from None
     cases = []
     for pair in pairs:
-        name = pair.name.replace("|", "-").replace("/", "-")
+        name = _name(pair.name)
         cases.append(SourceCase(name, name, modality.lower(), modality, pair.image, pair.label))
-    return Source.of(cases, {})
+    return Source.of(cases, {}, [BadCase(_name(fault.case or ""), fault.error()) for fault in faults])
+
+
+def _name(key: str) -> str:
+    return key.replace("|", "-").replace("/", "-")
