@@ -32,7 +32,7 @@ def test_tasks_of_the_jobs_are_valid(path: Path) -> None:
         ({"rounds": 3}, ["rounds: unknown key"]),
         ({"patch": [15, 16]}, ["patch", "at least 16", "15"]),
         ({"patch": [17, 16]}, ["multiple of 2"]),
-        ({"labels": ["liver", "liver"]}, ["labels should be distinct"]),
+        ({"labels": ["liver", "liver"]}, ["labels: names should be distinct"]),
         ({"labels": None}, ["labels"]),
         ({"network": {"name": "monai.networks.nets.UNet"}}, ["network", "there are unet, segresnet"]),
         ({"modalities": {"CT": {"window": [1, 0]}}}, ["modalities.CT", "less than the second"]),

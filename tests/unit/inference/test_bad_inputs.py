@@ -86,15 +86,15 @@ def _picture(path: Path) -> Path:
 
 
 IMAGES: dict[str, tuple[Callable[[Path], Path], str]] = {
-    "cut short": (_cut, "damaged or cut short"),
-    "damaged": (_damaged, "damaged or cut short"),
-    "no NIfTI": (_text, "cannot be read as NIfTI"),
-    "4D": (lambda path: write(path, np.stack([VOLUME] * 2, axis=3)), "expected a volume of three dimensions"),
-    "2D": (lambda path: write(path, VOLUME[..., 0]), "expected a volume of three dimensions"),
-    "colours": (_colours, "expected a volume of three dimensions"),
+    "cut short": (_cut, "ends too early"),
+    "damaged": (_damaged, "cannot be decoded"),
+    "no NIfTI": (_text, "cannot be decoded"),
+    "4D": (lambda path: write(path, np.stack([VOLUME] * 2, axis=3)), "expected three dimensions"),
+    "2D": (lambda path: write(path, VOLUME[..., 0]), "expected three dimensions"),
+    "colours": (_colours, "holds ["),
     "NaN": (_nan, "holds NaN"),
     "empty": (lambda path: write(path, np.zeros_like(VOLUME)), "there is nothing to see"),
-    "no grid": (_flat_affine, "has no inverse"),
+    "no grid": (_flat_affine, "the affine is"),
     "missing": (lambda path: path, "no such file"),
     "no image in the folder": (_folder, "holds no image"),
     "no datalist": (_datalist, "is not a MONAI datalist"),

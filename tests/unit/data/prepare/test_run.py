@@ -304,7 +304,7 @@ def organ_cut(source: Path) -> None:
     [
         (organ_missing, "has no segmentation of liver"),
         (other_grid, "lies on another grid"),
-        (organ_cut, "liver.nii.gz: cannot be read as NIfTI"),
+        (organ_cut, "liver.nii.gz: cannot be decoded"),
     ],
 )
 def test_organ_files_that_do_not_fit(tmp_path: Path, spoil: Any, words: str) -> None:

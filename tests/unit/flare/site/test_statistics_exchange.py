@@ -38,7 +38,9 @@ class Exchange:
         shutil.move(write_tiny_site(folder / "data", cases=cases), folder / "local" / "site.yaml")
         (folder / "task.yaml").write_text(yaml.safe_dump(TINY_TASK))
         workspace = SimpleNamespace(
-            get_app_config_dir=lambda job: str(folder), get_site_config_dir=lambda: str(folder / "local")
+            get_app_config_dir=lambda job: str(folder),
+            get_site_config_dir=lambda: str(folder / "local"),
+            get_root_dir=lambda: str(folder),
         )
         generator = SiteStatistics()
         engine = SimpleNamespace(
