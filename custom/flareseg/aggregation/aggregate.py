@@ -112,6 +112,7 @@ def aggregate(
 
     Example:
         >>> state = {"weight": np.array([1.0, 1.0], np.float32)}
+        >>> from flareseg.aggregation.exact_sum import ExactSum
         >>> changes = ExactSum(state, contributions=2)
         >>> for steps, change in ((10, [1.0, 0.0]), (30, [0.0, 2.0])):
         ...     _ = changes.add({"weight": np.array(change, np.float32)}, weight=steps)

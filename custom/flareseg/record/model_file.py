@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import IO, Any
 from zipfile import ZIP_STORED, ZipFile
 
@@ -119,7 +118,7 @@ def load_model(path: Path) -> tuple[State, dict[str, Any]]:
 
 def _not_ours(path: Path, error: Exception) -> FlaresegError:
     reason = " ".join(str(error).split())[:200]
-    if isinstance(error, UnpicklingError):  # its text advises to load the file unsafely
+    if type(error).__name__ == "UnpicklingError":  # its text advises to load the file unsafely
         reason = "it holds more than weights and plain values, and was not loaded"
     elif isinstance(error, OSError) and error.strerror:
         reason = error.strerror
