@@ -12,10 +12,6 @@ import flareseg
 PACKAGE = Path(flareseg.__file__).parent
 
 SHARED = {
-    "Contrast": "an augmentation, and how the phantom draws a modality: to be told apart",
-    "Grid": "shape and affine of an image, and the phantom's: to become one",
-    "SERVER": "the server's name on the wire and among the cells",
-    "refusal": "the error of a refused command, and of a refused approval",
     "EXAMPLES": "what a command shows at the end of its help",
     "app": "Typer's name for a group of commands",
     "logger": "logging's own",

@@ -18,7 +18,7 @@ from flareseg.data.phantom import DEFAULT_SITES, PHANTOM_VERSION, PhantomSite, c
 from flareseg.data.phantom.anatomy import draw_anatomy
 from flareseg.data.phantom.canvas import Tissue
 from flareseg.data.phantom.case import LABELS
-from flareseg.data.phantom.grid import Grid, smooth_field
+from flareseg.data.phantom.grid import PhantomGrid, smooth_field
 from flareseg.data.phantom.lesions import GAP_MM, LARGEST_MM, SMALLEST_MM, add_lesions, draw_diameters
 
 SITE = PhantomSite("ct-t", "CT", training=2, validation=1, testing=1)
@@ -129,7 +129,7 @@ def test_scans_vary_in_spacing(cases):
 def test_lesions_lie_inside_the_liver():
     for index in range(8):
         rng = case_rng(5, "lesions", index)
-        grid = Grid((144, 112, 32), (2.5, 2.5, 4.0))
+        grid = PhantomGrid((144, 112, 32), (2.5, 2.5, 4.0))
         canvas = draw_anatomy(grid, rng)
         before = canvas.tissue.copy()
         lesions = add_lesions(canvas.tissue, grid, rng)
@@ -171,7 +171,7 @@ def test_lesion_distribution():
 
 def test_map_without_liver_gets_no_lesion():
     tissue = np.full((8, 8, 8), Tissue.FAT, dtype=np.uint8)
-    assert add_lesions(tissue, Grid(tissue.shape, (2.5, 2.5, 4.0)), np.random.default_rng(1)) == []
+    assert add_lesions(tissue, PhantomGrid(tissue.shape, (2.5, 2.5, 4.0)), np.random.default_rng(1)) == []
     assert (tissue == Tissue.FAT).all()
 
 
@@ -234,7 +234,7 @@ def test_scans_vary(cases):
 
 
 def test_smooth_field_is_smooth_and_standardised():
-    grid = Grid((60, 50, 40), (2.0, 2.0, 4.0))
+    grid = PhantomGrid((60, 50, 40), (2.0, 2.0, 4.0))
     field = smooth_field(grid, 20.0, np.random.default_rng(0))
     assert field.shape == grid.shape
     assert field.dtype == np.float32

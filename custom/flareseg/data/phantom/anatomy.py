@@ -8,12 +8,12 @@ from __future__ import annotations
 import numpy as np
 
 from flareseg.data.phantom.canvas import Array, Canvas, Point, Tissue, ellipsoid
-from flareseg.data.phantom.grid import Grid
+from flareseg.data.phantom.grid import PhantomGrid
 
 SOFT = (Tissue.FAT, Tissue.BOWEL_WALL, Tissue.FLUID, Tissue.STOOL, Tissue.GAS)
 
 
-def draw_anatomy(grid: Grid, rng: np.random.Generator) -> Canvas:
+def draw_anatomy(grid: PhantomGrid, rng: np.random.Generator) -> Canvas:
     """Draw one patient without lesions.
 
     Args:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from flareseg.data.phantom.canvas import Tissue
-from flareseg.data.phantom.grid import Array, Grid, smooth_field
+from flareseg.data.phantom.grid import Array, PhantomGrid, smooth_field
 
 HU_RANGE = (-1024, 3071)
 
@@ -73,10 +73,10 @@ _RELAXATION: dict[Tissue, tuple[float, float, float]] = {
 _TEXTURE = {Tissue.AIR: 0.0, Tissue.GAS: 0.0, Tissue.LUNG: 3.0, Tissue.STOOL: 3.0, Tissue.BOWEL_WALL: 2.0}
 
 
-Contrast = Literal["t2", "t1"]
+MRContrast = Literal["t2", "t1"]
 
 # Of each weighting: range of the echo time and of the repetition time (ms), and of a lesion's signal by the liver's.
-_WEIGHTING: dict[Contrast, tuple[tuple[float, float], tuple[float, float], tuple[float, float]]] = {
+_WEIGHTING: dict[MRContrast, tuple[tuple[float, float], tuple[float, float], tuple[float, float]]] = {
     "t2": ((55, 115), (1500, 5000), (1.6, 2.6)),
     "t1": ((8, 15), (350, 650), (0.5, 0.75)),
 }
@@ -92,7 +92,7 @@ def _texture(tissue: NDArray[np.uint8], rng: np.random.Generator) -> Array:
     return noise * _lookup(tissue, 3.0 * np.array([_TEXTURE.get(t, 1.0) for t in Tissue]))
 
 
-def render_ct(tissue: NDArray[np.uint8], grid: Grid, rng: np.random.Generator) -> NDArray[np.int16]:
+def render_ct(tissue: NDArray[np.uint8], grid: PhantomGrid, rng: np.random.Generator) -> NDArray[np.int16]:
     """Scan a tissue map by CT.
 
     Scans differ in contrast phase (mostly portal venous, some arterial or native), lesion depth (25 to 60 HU below
@@ -124,7 +124,12 @@ def render_ct(tissue: NDArray[np.uint8], grid: Grid, rng: np.random.Generator) -
 
 
 def render_mr(
-    tissue: NDArray[np.uint8], grid: Grid, rng: np.random.Generator, *, fat_suppressed: bool, contrast: Contrast = "t2"
+    tissue: NDArray[np.uint8],
+    grid: PhantomGrid,
+    rng: np.random.Generator,
+    *,
+    fat_suppressed: bool,
+    contrast: MRContrast = "t2",
 ) -> NDArray[np.int16]:
     """Scan a tissue map by spin-echo MR, weighted by T2 or by T1.
 

@@ -8,7 +8,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from flareseg.data.phantom.grid import Array, Grid, smooth_field
+from flareseg.data.phantom.grid import Array, PhantomGrid, smooth_field
 
 Point = tuple[float, float, float]
 Coordinates = tuple[Array, Array, Array]
@@ -57,7 +57,7 @@ class Canvas:
         bend_mm: standard deviation of the displacement along each axis.
     """
 
-    def __init__(self, grid: Grid, rng: np.random.Generator, bend_mm: float = 3.5) -> None:
+    def __init__(self, grid: PhantomGrid, rng: np.random.Generator, bend_mm: float = 3.5) -> None:
         self.grid = grid
         self.tissue = np.full(grid.shape, Tissue.AIR, dtype=np.uint8)
         build = float(np.clip(rng.normal(1.04, 0.05), 0.94, 1.12))

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flareseg.data.phantom.anatomy import draw_anatomy
-from flareseg.data.phantom.appearance import Contrast, render_ct, render_mr
+from flareseg.data.phantom.appearance import MRContrast, render_ct, render_mr
 from flareseg.data.phantom.canvas import Canvas, Tissue
-from flareseg.data.phantom.grid import Grid
+from flareseg.data.phantom.grid import PhantomGrid
 from flareseg.data.phantom.lesions import add_lesions
 
 PHANTOM_VERSION = 2
@@ -57,7 +57,7 @@ def case_rng(seed: int, site: str, index: int) -> np.random.Generator:
 
 
 def make_case(
-    seed: int, site: str, index: int, modality: PhantomModality, contrast: Contrast = "t2"
+    seed: int, site: str, index: int, modality: PhantomModality, contrast: MRContrast = "t2"
 ) -> tuple[NDArray[np.int16], NDArray[np.uint8], NDArray[np.float64]]:
     """Make one case. The same arguments give the same arrays.
 
@@ -91,12 +91,12 @@ def make_case(
     return image, _labels(canvas), grid.affine
 
 
-def _draw_grid(modality: PhantomModality, rng: np.random.Generator) -> Grid:
+def _draw_grid(modality: PhantomModality, rng: np.random.Generator) -> PhantomGrid:
     shape, (in_plane, through) = _GRIDS[modality]
     in_plane = round(in_plane * rng.uniform(0.97, 1.04), 3)
     through = round(through * rng.uniform(0.96, 1.04), 3)
     x, y, z = (round(float(c), 1) for c in rng.uniform(-30, 30, 3))
-    return Grid(shape, (in_plane, in_plane, through), (x, y, z))
+    return PhantomGrid(shape, (in_plane, in_plane, through), (x, y, z))
 
 
 def _labels(canvas: Canvas) -> NDArray[np.uint8]:

@@ -11,7 +11,7 @@ Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Grid:
+class PhantomGrid:
     """A volume's voxel grid, axes along RAS+ (x to the patient's right, y anterior, z superior).
 
     Args:
@@ -45,7 +45,7 @@ class Grid:
         return x[:, None, None], y[None, :, None], z[None, None, :]
 
 
-def smooth_field(grid: Grid, knot_mm: float, rng: np.random.Generator) -> Array:
+def smooth_field(grid: PhantomGrid, knot_mm: float, rng: np.random.Generator) -> Array:
     """Draw a smooth random field: a cubic B-spline with normal coefficients.
 
     Args:

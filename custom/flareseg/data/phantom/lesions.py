@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from flareseg.data.phantom.canvas import Tissue
-from flareseg.data.phantom.grid import Grid
+from flareseg.data.phantom.grid import PhantomGrid
 
 SMALLEST_MM = 3.0
 LARGEST_MM = 40.0
@@ -38,7 +38,7 @@ def draw_diameters(rng: np.random.Generator) -> list[float]:
     return sorted((SMALLEST_MM * (LARGEST_MM / SMALLEST_MM) ** exponent).tolist(), reverse=True)
 
 
-def add_lesions(tissue: NDArray[np.uint8], grid: Grid, rng: np.random.Generator) -> list[Lesion]:
+def add_lesions(tissue: NDArray[np.uint8], grid: PhantomGrid, rng: np.random.Generator) -> list[Lesion]:
     """Paint lesions into the liver of a tissue map, in place.
 
     A lesion lies wholly in the liver and apart from all others. One too large for the liver at hand is made smaller

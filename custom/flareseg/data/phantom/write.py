@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from flareseg.config.yaml_core import dump_yaml
-from flareseg.data.phantom.appearance import Contrast
+from flareseg.data.phantom.appearance import MRContrast
 from flareseg.data.phantom.case import LABELS, PHANTOM_VERSION, PhantomModality, make_case
 from flareseg.files import json_bytes, nifti_bytes, write_whole
 
@@ -37,7 +37,7 @@ class PhantomSite:
     training: int
     validation: int
     testing: int
-    contrasts: tuple[Contrast, ...] = ()
+    contrasts: tuple[MRContrast, ...] = ()
 
     def __post_init__(self) -> None:
         if self.name in {"", ".", ".."} or Path(self.name).name != self.name:
@@ -118,10 +118,10 @@ def write_phantom_site(root: Path, site: PhantomSite, *, seed: int, progress: Ca
     return folder
 
 
-def _names(site: PhantomSite, index: int) -> tuple[str, dict[Contrast, str]]:
+def _names(site: PhantomSite, index: int) -> tuple[str, dict[MRContrast, str]]:
     """The file of a case's label, and of its image of each contrast."""
     name = f"case-{index:03d}"
-    images: dict[Contrast, str] = {contrast: f"images/{name}-{contrast}.nii.gz" for contrast in site.contrasts}
+    images: dict[MRContrast, str] = {contrast: f"images/{name}-{contrast}.nii.gz" for contrast in site.contrasts}
     return f"labels/{name}.nii.gz", images or {"t2": f"images/{name}.nii.gz"}
 
 

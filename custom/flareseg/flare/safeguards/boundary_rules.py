@@ -18,7 +18,7 @@ from nvflare.fuel.f3.streaming.stream_const import STREAM_CHANNEL, STREAM_ERROR_
 from nvflare.fuel.utils.admin_name_utils import is_valid_admin_client_name
 from nvflare.private.fed.server.server_commands import ServerCommands
 
-SERVER = FQCN.ROOT_SERVER
+SERVER_CELL = FQCN.ROOT_SERVER
 NET_MANAGER = "_net_manager"
 _CERTIFICATES = "credential_manager"
 _PLUMBING = frozenset({STREAM_CHANNEL, OBJ_DOWNLOADER_CHANNEL, CellChannel.RETURN_ONLY, _CERTIFICATES})
@@ -75,7 +75,7 @@ class BoundaryRules:
             origin: the cell that it says it is from.
             destination: the cell that it is for.
         """
-        above = stands_over(neighbour, self.me) or (neighbour == SERVER and root(self.me) != SERVER)
+        above = stands_over(neighbour, self.me) or (neighbour == SERVER_CELL and root(self.me) != SERVER_CELL)
         if not above and not stands_over(neighbour, origin):
             return f"it says it is from {origin}"
         if not self._related(root(origin), root(destination)):
@@ -102,7 +102,7 @@ class BoundaryRules:
         return ""
 
     def _from_a_stranger(self, origin: str) -> str:
-        if root(origin) == root(self.me) or self.me == SERVER or job(origin) == job(self.me):
+        if root(origin) == root(self.me) or self.me == SERVER_CELL or job(origin) == job(self.me):
             return ""  # its own family; all, at the server; and parents among themselves, as one job's processes are
         if not job(origin) and not is_valid_admin_client_name(origin):
             return ""  # a parent may have to say that its job's process is gone
@@ -115,14 +115,14 @@ class BoundaryRules:
             return channel == STREAM_CHANNEL and topic == STREAM_ERROR_TOPIC
         if channel in _PLUMBING:
             return True
-        if self.me == SERVER:
+        if self.me == SERVER_CELL:
             return self._server_allows(channel, topic, origin)
-        if root(self.me) == SERVER:
+        if root(self.me) == SERVER_CELL:
             return channel == CellChannel.AUX_COMMUNICATION or (
                 channel == CellChannel.SERVER_COMMAND and topic in _SITE_COMMANDS
             )
         if not job(self.me):
-            return origin == SERVER and channel == CellChannel.CLIENT_MAIN
+            return origin == SERVER_CELL and channel == CellChannel.CLIENT_MAIN
         return channel in _BETWEEN_JOBS
 
     @staticmethod
@@ -135,7 +135,7 @@ class BoundaryRules:
     def _related(self, one: str, other: str) -> bool:
         """Whether two families have anything to say to each other."""
         hierarchical = self.parents.get(one) == other or self.parents.get(other) == one
-        return one == other or SERVER in (one, other) or hierarchical
+        return one == other or SERVER_CELL in (one, other) or hierarchical
 
     def _what(self) -> str:
         return "a job's process" if job(self.me) else "a parent process"

@@ -34,10 +34,10 @@ from nvflare.private.fed.server.server_engine import ServerEngine
 
 from flareseg.errors import SettingsError
 from flareseg.flare.names import answering
-from flareseg.flare.safeguards.boundary_rules import SERVER, BoundaryRules, job, root
+from flareseg.flare.safeguards.boundary_rules import SERVER_CELL, BoundaryRules, job, root
 from flareseg.flare.safeguards.job_failures import JobFailures
 from flareseg.flare.safeguards.refused_messages import REFUSED
-from flareseg.flare.safeguards.site_commands import refusal
+from flareseg.flare.safeguards.site_commands import command_refusal
 
 Handler = Callable[..., Message | None]
 _parents: dict[str, str] = {}
@@ -48,7 +48,7 @@ class GuardedCoreCell(CoreCell):
 
     def __init__(self, fqcn: str, *args: Any, **kwargs: Any) -> None:
         self.rules = BoundaryRules(fqcn, dict(_parents))
-        if root(fqcn) == SERVER and job(fqcn):
+        if root(fqcn) == SERVER_CELL and job(fqcn):
             REFUSED.jobs = lambda: [job(fqcn)]
         super().__init__(fqcn, *args, **kwargs)
 
@@ -58,7 +58,7 @@ class GuardedCoreCell(CoreCell):
         if reason:
             # The server has checked what it passes on: there the origin is who was at the other end.
             origin = message.get_header(MessageHeaderKey.ORIGIN)
-            passed_on = root(endpoint.name) == SERVER and isinstance(origin, str)
+            passed_on = root(endpoint.name) == SERVER_CELL and isinstance(origin, str)
             REFUSED.note(root(origin if passed_on else endpoint.name), reason)
             return
         message.remove_header(MessageHeaderKey.CONN_URL)  # an address that this cell would connect to
@@ -78,7 +78,7 @@ class GuardedCoreCell(CoreCell):
             origin = str(message.get_header(MessageHeaderKey.ORIGIN))
             reason = self._refusal_of_request(channel, topic, origin, message)
             if not reason and channel == CellChannel.CLIENT_MAIN:
-                reason = refusal(message.payload, origin)
+                reason = command_refusal(message.payload, origin)
                 if reason:
                     REFUSED.note(root(origin), reason)
                     return new_cell_message({}, error_reply(reason))
@@ -129,7 +129,7 @@ class GuardedCoreCell(CoreCell):
         """Why it may not acknowledge a stream or end it: NVFlare asks for the stream's number, not who receives it."""
         with ByteStreamer.map_lock:
             stream = ByteStreamer.tx_task_map.get(message.get_header(StreamHeaderKey.STREAM_ID))
-        if stream is None or root(origin) in (SERVER, root(stream.target)):
+        if stream is None or root(origin) in (SERVER_CELL, root(stream.target)):
             return ""
         return f"it answers a stream that goes to {root(stream.target)}"
 

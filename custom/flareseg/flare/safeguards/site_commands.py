@@ -8,7 +8,7 @@ from nvflare.apis.fl_constant import AdminCommandNames
 from nvflare.private.admin_defs import Message
 from nvflare.private.defs import InfoCollectorTopic, RequestHeader, SysCommandTopic, TrainingTopic
 
-from flareseg.flare.safeguards.boundary_rules import SERVER
+from flareseg.flare.safeguards.boundary_rules import SERVER_CELL
 
 RIGHTS = {
     TrainingTopic.CHECK_STATUS: AdminCommandNames.CHECK_STATUS,
@@ -42,7 +42,7 @@ OF_THE_SCHEDULER = frozenset(
 _OF_ONES_OWN_JOB = frozenset({TrainingTopic.NOTIFY_JOB_STATUS})
 
 
-def refusal(request: object, origin: str) -> str:
+def command_refusal(request: object, origin: str) -> str:
     """Why a site's parent process will not do what it is asked; empty where NVFlare may go on.
 
     A command of a person is changed on the way: NVFlare then asks this site's ``authorization.json`` for the right
@@ -58,7 +58,7 @@ def refusal(request: object, origin: str) -> str:
     job_id = request.get_header(RequestHeader.JOB_ID, None)
     if job_id is not None and not is_job_id(job_id):
         return f"{topic}: {job_id} is not the id of a job"
-    if origin != SERVER:
+    if origin != SERVER_CELL:
         return "" if topic in _OF_ONES_OWN_JOB else f"{topic} is not a job's to give"
     if topic in OF_THE_SCHEDULER:
         return ""

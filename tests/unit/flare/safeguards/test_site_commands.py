@@ -13,7 +13,7 @@ from nvflare.private.fed.client.client_req_processors import ClientRequestProces
 from nvflare.security.security import FLAuthorizer
 
 from flareseg.flare.provision.policy import AUTHORIZATION
-from flareseg.flare.safeguards.site_commands import OF_THE_SCHEDULER, RIGHTS, is_job_id, refusal
+from flareseg.flare.safeguards.site_commands import OF_THE_SCHEDULER, RIGHTS, command_refusal, is_job_id
 
 JOB = str(uuid4())
 
@@ -28,7 +28,7 @@ def command(topic: str, **headers: Any) -> Message:
 @pytest.mark.parametrize(("topic", "right"), RIGHTS.items())
 def test_a_command_is_authorised_whatever_its_headers_say(topic: str, right: str, said: dict[str, str]) -> None:
     message = command(topic, **said)
-    assert refusal(message, "server") == ""
+    assert command_refusal(message, "server") == ""
     assert message.get_header(RequestHeader.ADMIN_COMMAND) == right
     assert message.get_header(RequestHeader.REQUIRE_AUTHZ) == "true"
 
@@ -43,27 +43,27 @@ def test_nobody_has_no_right_and_a_project_admin_has_each(right: str) -> None:
 
 @pytest.mark.parametrize("topic", ["sys.shell", "sys.report_env", "train.abort_task", "comp_caller.call", "unknown"])
 def test_what_is_not_to_be_had(topic: str) -> None:
-    assert "not to be had" in refusal(command(topic), "server")
+    assert "not to be had" in command_refusal(command(topic), "server")
 
 
 @pytest.mark.parametrize("topic", sorted(OF_THE_SCHEDULER))
 def test_the_scheduler_speaks_of_jobs_by_their_id(topic: str) -> None:
-    assert refusal(command(topic, job_id=JOB), "server") == ""
+    assert command_refusal(command(topic, job_id=JOB), "server") == ""
     for path in ("privacy", "local", "../x", "/etc", f"{JOB}/..", JOB.replace("-", ""), 7):
-        assert "not the id of a job" in refusal(command(topic, job_id=path), "server")
+        assert "not the id of a job" in command_refusal(command(topic, job_id=path), "server")
 
 
 def test_a_job_of_the_site_tells_its_state_and_nothing_else() -> None:
     origin = f"hospital-a.{JOB}"
-    assert refusal(command(TrainingTopic.NOTIFY_JOB_STATUS, job_id=JOB), origin) == ""
+    assert command_refusal(command(TrainingTopic.NOTIFY_JOB_STATUS, job_id=JOB), origin) == ""
     for topic in (*RIGHTS, *OF_THE_SCHEDULER):
-        assert "not a job's to give" in refusal(command(topic, job_id=JOB), origin)
-    assert refusal(command(TrainingTopic.NOTIFY_JOB_STATUS, job_id=JOB), "server")
+        assert "not a job's to give" in command_refusal(command(topic, job_id=JOB), origin)
+    assert command_refusal(command(TrainingTopic.NOTIFY_JOB_STATUS, job_id=JOB), "server")
 
 
 def test_what_holds_no_command_is_refused() -> None:
     for payload in (None, {}, "sys.shell", command(7)):  # type: ignore[arg-type]
-        assert refusal(payload, "server") == "it holds no command"
+        assert command_refusal(payload, "server") == "it holds no command"
 
 
 def test_every_topic_of_this_nvflare_was_thought_of() -> None:
