@@ -49,7 +49,8 @@ def kit(tmp_path: Path, task: Task) -> Path:
         ("job-2", "STATISTICS", (0,)),
     ):
         for number in rounds:
-            append(kit / LEDGER_FILE, job=job, task="train", round_number=number, kind=kind, content=weights)
+            said = {"task": "train", "round_number": number, "kind": kind, "recipient": "server", "content": weights}
+            append(kit / LEDGER_FILE, job=job, **said)
     (kit / "job-1").mkdir()
     return kit
 
