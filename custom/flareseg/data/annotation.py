@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from flareseg.config.site import Site
@@ -17,12 +18,15 @@ class Annotation:
         lesions: labels that a scan may lack: the task's small targets.
         named: every value that site.yaml names, those of labels that the task does not know among them, and 0.
         by_task: whether a task says which labels are lesions; without one every label counts as an organ.
+        two_valued: whether a frame's mask is background and one value, whatever it is: site.yaml names 1 or 255, or
+            both, and tells no labels apart by them.
     """
 
     values: dict[str, tuple[int, ...]]
     lesions: frozenset[str]
     named: frozenset[int]
     by_task: bool
+    two_valued: bool
 
     @classmethod
     def of(cls, site: Site, task: Task | None) -> Annotation:
@@ -33,6 +37,7 @@ class Annotation:
             frozenset() if task is None else task.lesions,
             site.named_values | {0},
             task is not None,
+            is_two_valued(site.labels.values()),
         )
 
     @property
@@ -40,7 +45,8 @@ class Annotation:
         """Annotated labels that every scan of the region has."""
         return [name for name in self.values if name not in self.lesions]
 
-    @property
-    def two_valued(self) -> bool:
-        """Whether a frame's mask is background and one value, whatever it is: site.yaml names 1 or 255, or both."""
-        return bool(self.named - {0}) and self.named <= {0, 1, 255}
+
+def is_two_valued(labels: Iterable[tuple[int, ...] | None]) -> bool:
+    """Whether labels of these values are all the second value of a mask that has two."""
+    meanings = {frozenset(values) for values in labels if values}
+    return len(meanings) == 1 and next(iter(meanings)) <= {1, 255}

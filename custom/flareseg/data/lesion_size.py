@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import ndimage
 
-from flareseg.data.annotation import Annotation
+from flareseg.data.annotation import Annotation, is_two_valued
 from flareseg.data.case import Case
 from flareseg.data.case_files import FRAMES
 from flareseg.data.components import equivalent_diameters, label_components
@@ -29,7 +29,8 @@ def lesion_size(case: Case, values: Sequence[int]) -> float:
     Raises:
         DataError: the label is not readable.
     """
-    lesion = Annotation({"lesion": tuple(values)}, frozenset(), frozenset({0, *values}), by_task=False)
+    own = tuple(values)
+    lesion = Annotation({"lesion": own}, frozenset(), frozenset({0, *own}), False, two_valued=is_two_valued([own]))
     if case.label.suffix.lower() in FRAMES:
         mask = read_frame(case, lesion)[1]["lesion"]
         spacing = np.full(3, mask.size**-0.5)

@@ -83,7 +83,8 @@ def resample(volume: np.ndarray, affine: np.ndarray, pixdim: list[float], mode: 
     """
     if np.allclose(voxel_sizes(affine), pixdim, rtol=1e-3):
         return volume, affine
-    tensor = MetaTensor(torch.as_tensor(volume, dtype=torch.float32), affine=torch.as_tensor(affine))
+    values = np.ascontiguousarray(volume, dtype=np.float32)  # an axis may run backwards, which PyTorch cannot hold
+    tensor = MetaTensor(torch.as_tensor(values), affine=torch.as_tensor(affine))
     spacing = Spacing(pixdim=pixdim, mode=mode, padding_mode="border", dtype=torch.float32)
     result = spacing(tensor)
     return np.asarray(result.numpy()), np.asarray(result.affine, dtype=np.float64)
