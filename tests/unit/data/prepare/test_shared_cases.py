@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import nibabel as nib
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from flareseg.cli.console import console
 from flareseg.cli.data import app
 from flareseg.errors import FlaresegError
 
@@ -40,8 +42,9 @@ def generate(shared_dir: Path, tmp_path: Path):  # type: ignore[no-untyped-def]
 
 
 def flareseg(*arguments: object, code: int) -> str:
-    """Call ``flareseg data`` here, as ``main`` does."""
-    done = CliRunner().invoke(app, list(map(str, arguments)), env={"COLUMNS": "250"})
+    """Call ``flareseg data`` here, as ``main`` does; no table is too wide for its lines."""
+    with patch.object(type(console), "width", 250):
+        done = CliRunner().invoke(app, list(map(str, arguments)))
     said = done.output
     if isinstance(done.exception, FlaresegError):
         assert code == 2, done.exception
