@@ -43,7 +43,7 @@ def generate(shared_dir: Path, tmp_path: Path):  # type: ignore[no-untyped-def]
 
 def flareseg(*arguments: object, code: int) -> str:
     """Call ``flareseg data`` here, as ``main`` does; no table is too wide for its lines."""
-    with patch.object(type(console), "width", 250):
+    with patch.object(console, "_width", 250), patch.object(console, "_height", 100):
         done = CliRunner().invoke(app, list(map(str, arguments)))
     said = done.output
     if isinstance(done.exception, FlaresegError):
