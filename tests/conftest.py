@@ -44,7 +44,8 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 def interruptible() -> None:
     """Let the commands that tests start be interrupted, also where these tests run in a shell's background.
 
-    A shell starts what runs in its background with SIGINT ignored, ``nohup`` with SIGHUP, and every child inherits that.
+    A shell starts what runs in its background with SIGINT ignored, ``nohup`` with SIGHUP, and every child
+    inherits that.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
