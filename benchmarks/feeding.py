@@ -32,7 +32,7 @@ class Feed:
     Attributes:
         job: name of the job.
         site: what site.yaml says but for the cache; None takes the embedded data.
-        about: size, in words.
+        about: size, as text.
     """
 
     job: str

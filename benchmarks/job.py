@@ -1,4 +1,4 @@
-"""A job of ours beside NVFlare's stock FedAvg job of the same network: until its first round, and for each round."""
+"""A flareseg job beside NVFlare's stock FedAvg job of the same network: until its first round, and for each round."""
 
 from __future__ import annotations
 

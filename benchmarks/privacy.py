@@ -140,7 +140,7 @@ def price(run: Run, settings: dict[str, Any]) -> Price:
 
 
 def deeds(record: RunRecord) -> str:
-    """What the scope did, as the sites told."""
+    """What the scope did, as the sites reported it."""
     told = [report.privacy for item in record.rounds for report in item.sites.values() if report.privacy]
     clipped = [item.clipped for item in told if item.clipped is not None]
     if clipped:

@@ -59,7 +59,7 @@ def one_thread() -> None:
 
 @pytest.fixture(scope="session")
 def shared_dir() -> Path:
-    """The folder with golden vectors and real images beside the repository; skips where there is none."""
+    """The folder with golden vectors and real images beside the repository; skips if it is missing."""
     folder = Path(__file__).parents[2] / "shared"
     if not folder.is_dir():
         pytest.skip(f"needs the shared data beside the repository: {folder}")

@@ -92,7 +92,7 @@ class FlaresegError(Exception):
         message: what is wrong, naming the file or setting, what was expected and what was found; kept printable, as
             it may name a file or hold a value of somebody else's.
         remedy: what the reader should do.
-        code: what may be told to others.
+        code: what others may learn.
         case: name of the case concerned; stays at the site.
     """
 

@@ -19,7 +19,7 @@ def gain(new: ScoreOfSite, old: ScoreOfSite) -> float:
     Only sites that scored both count, so no model gains by a missing site, and a site's level, which differs with its
     images, does not matter. Where the other sites find no difference, one decides; where two others prefer a model by
     more than half of :data:`INFLUENCE` each, one against them cannot turn it. Between models that the others find
-    closer than that, a liar cannot be told from a site that sees what they do not, such as the only MR site.
+    closer than that, a liar cannot be distinguished from a site that sees what they do not, such as the only MR site.
 
     Example:
         >>> round(gain({"ct-a": 0.8, "ct-b": 0.7, "mr-a": 0.6}, {"ct-a": 0.8, "ct-b": 0.7, "mr-a": 0.3}), 2)

@@ -61,7 +61,7 @@ def bundle(
     ] = False,
     changes: Changes = None,
 ) -> None:
-    """Write a job as it is submitted, with the SHA-256 of each file and a page in words for the sites' reviewers."""
+    """Write a job as it is submitted, with the SHA-256 of each file and a page for the sites' reviewers."""
     digest = bundle_job(job, output, changes or [], byoc=byoc)
     tell(f"Job:      {output}\nReview:   {output / REVIEW}\nManifest: {output / MANIFEST}\nDigest:   {digest}")
     tell(f"Submit:   nvflare job submit -j {output} --startup-kit KIT")

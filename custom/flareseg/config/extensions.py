@@ -33,7 +33,7 @@ def write_extensions(folder: Path, names: tuple[str, ...]) -> None:
 
 
 def apply_extensions(folder: Path) -> None:
-    """Allow in this process what the file in a kit's ``local`` folder lists, and nothing where there is none.
+    """Allow in this process what the file in a kit's ``local`` folder lists, and nothing if it is missing.
 
     Raises:
         SettingsError: the file cannot be used.

@@ -94,7 +94,7 @@ class Seam:
         """Import a part.
 
         Raises:
-            SettingsError: there is none of this name, it is not allowed here, or it cannot be imported.
+            SettingsError: the name is unknown, not allowed here, or cannot be imported.
         """
         if name in self.own:
             module, _, attribute = self.own[name].partition(":")
@@ -125,7 +125,7 @@ class Seam:
         """Validate one part of a settings file; a name alone stands for ``{name: NAME}``.
 
         Raises:
-            ValueError: there is none of this name here, or it has no such key.
+            ValueError: the name is unknown here, or has no such key.
         """
         if isinstance(value, Choice):
             return value

@@ -55,7 +55,7 @@ class DataSource(Settings):
     """Names of cases or files that are not used, *, ? allowed; counted in check and record. A datalist may have
     exclude, too."""
     on_bad_case: Literal["stop", "leave_out"] = "stop"
-    """Whether a case that cannot be used keeps the site from training, or is left out; the lead is told how many."""
+    """Whether a case that cannot be used keeps the site from training, or is left out; the lead learns how many."""
     spacing: VoxelSize | dict[str, VoxelSize] | None = None
     """Voxel size in mm along the file's axes, of cases whose header does not know it; or one for each pattern of
     names: {"volume-28": [0.7, 0.7, 2.5]}."""

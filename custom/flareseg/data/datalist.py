@@ -68,7 +68,7 @@ def load_listing(source: DataSource) -> Listing:
 
 
 def list_cases(source: DataSource) -> Listing:
-    """List the cases that can be told from ``source``, and all that is wrong with it; see :func:`load_cases`."""
+    """List the cases that can be read from ``source``, and all that is wrong with it; see :func:`load_cases`."""
     nothing: dict[SplitName, list[Case]] = {split: [] for split in SPLITS}
     findings = [finding for root in (source.root, source.label_root) if root for finding in _root_faults(root)]
     if findings:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 _BLOCK = 1 << 20
-_SETTLED_SECONDS = 2.0  # a change within the clock's grain of the last one could not be told from it (FAT: 2 s)
+_SETTLED_SECONDS = 2.0  # a change within the clock's grain of the last one might go unseen (FAT: 2 s)
 
 
 class Digests:

@@ -46,7 +46,7 @@ def read_mask(
     if not annotation.two_valued:
         held = frozenset(int(value) for value in distinct(values))
         if picture.format == "JPEG" or len(held - annotation.named) > _FEW:
-            problem = "classes cannot be told apart in a mask that JPEG or resizing has smoothed"
+            problem = "classes cannot be distinguished in a mask that JPEG or resizing has smoothed"
             raise _refused(path, f"{problem} ({len(held)} values).", case)
         findings += naming_faults(sorted(held), path, annotation, case)
         return {name: np.isin(values, own) for name, own in annotation.values.items()}, held, findings

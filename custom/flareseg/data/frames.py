@@ -30,8 +30,8 @@ def frame_header_faults(case: Case) -> list[Finding]:
         try:
             with Image.open(path, formats=FORMATS) as picture:
                 # Asked for EXIF, a PNG without it reads all its pixels.
-                told = picture.format == "JPEG" or "exif" in picture.info
-                orientation = picture.getexif().get(_EXIF_ORIENTATION, 1) if told else 1
+                has_exif = picture.format == "JPEG" or "exif" in picture.info
+                orientation = picture.getexif().get(_EXIF_ORIENTATION, 1) if has_exif else 1
                 sizes.append(picture.size[::-1] if orientation in _TURNED else picture.size)
                 mode = picture.mode
         except DECODING as error:
@@ -71,7 +71,7 @@ def read_frame(
         findings: what asks for a look.
 
     Raises:
-        CaseError: a file is not readable as PNG or JPEG, or the mask is none.
+        CaseError: a file is not readable as PNG or JPEG, or the mask is not a mask.
     """
     frame, drawn = open_frame(case.image, case.name), _open(case.label, case.name)
     try:

@@ -78,7 +78,7 @@ class Grid:
 
 
 def in_mm(sizes: Sequence[float] | np.ndarray) -> str:
-    """A voxel size in words.
+    """A voxel size as text.
 
     >>> in_mm([0.7, 0.7, 5])
     '0.7 × 0.7 × 5 mm'
@@ -87,7 +87,7 @@ def in_mm(sizes: Sequence[float] | np.ndarray) -> str:
 
 
 def by(numbers: Sequence[int] | np.ndarray) -> str:
-    """A number of voxels in words.
+    """A number of voxels as text.
 
     >>> by((64, 64, 20))
     '64 × 64 × 20'

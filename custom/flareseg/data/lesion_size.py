@@ -24,7 +24,7 @@ def lesion_size(case: Case, values: Sequence[int]) -> float:
         values: the label values that are lesions.
 
     Returns:
-        Equivalent diameter in mm; in an RGB frame the same in shares of its side. 0 where there is none.
+        Equivalent diameter in mm; in an RGB frame the same in shares of its side. 0 if there is none.
 
     Raises:
         DataError: the label is not readable.

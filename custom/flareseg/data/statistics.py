@@ -75,7 +75,7 @@ class Feature:
         return float(sum(np.mean(own) if self.together else np.sum(own) for own in self.values.values()))
 
     def range(self) -> tuple[float, float]:
-        """Least and greatest of the patients' own 1st and 99th percentiles: no single voxel is told."""
+        """Least and greatest of the patients' own 1st and 99th percentiles: no single voxel is disclosed."""
         ends = np.array([np.percentile(own, (1, 99)) for own in self.values.values()])
         return float(ends[:, 0].min()), float(ends[:, 1].max())
 

@@ -46,7 +46,7 @@ class Prop:
 
 
 class Happened:
-    """Events of ours at the server."""
+    """Events that flareseg fires at the server."""
 
     ROUND_RECORDED = "_flareseg_round_recorded"
     """The record of a round is closed."""

@@ -106,21 +106,21 @@ def _frame(source: Input, task: Task, modality: Modality | None) -> Image:
     return Image(source, taken, values, np.eye(4), np.eye(4), doubts=doubts)
 
 
-def _modality(source: Input, task: Task, told: Modality | None, values: np.ndarray) -> tuple[Modality, list[str]]:
+def _modality(source: Input, task: Task, given: Modality | None, values: np.ndarray) -> tuple[Modality, list[str]]:
     """What the image is: by the caller, by DICOM, as the only one the model takes, or by its values."""
     stated = series_modality(source.path) if source.kind == "dicom" else None
     if stated is not None:
-        if told is not None and told != stated:
-            raise _unusable(source, f"is {stated} by its DICOM header, not {told}.", "Leave --modality out.")
+        if given is not None and given != stated:
+            raise _unusable(source, f"is {stated} by its DICOM header, not {given}.", "Leave --modality out.")
         return _fitting(source, task, stated), []
     looks: Modality = "CT" if values.min() < _AIR_HU else "MR"
     doubts = []
-    if told is None:
+    if given is None:
         taken = next(iter(task.modalities)) if len(task.modalities) == 1 else looks
         if len(task.modalities) > 1:
             doubts.append(f"taken for {taken} by its values: say --modality where that is wrong")
     else:
-        taken = told
+        taken = given
     if taken == "CT" and values.min() >= 0:
         doubts.append("no value is below 0: are these HU?")
     if taken == "MR" and looks == "CT":

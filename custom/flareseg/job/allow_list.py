@@ -23,4 +23,4 @@ CLASS_ALLOW_LIST = (
     "nvflare.app_opt.he.model_shareable_generator.HEModelShareableGenerator",
     "nvflare.app_opt.tracking.tb.tb_receiver.TBAnalyticsReceiver",
 )
-"""Every class a job of ours builds, one by one; it replaces NVFlare's default list."""
+"""Every class that a job of this bundle builds, one by one; it replaces NVFlare's default list."""

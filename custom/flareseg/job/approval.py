@@ -48,7 +48,7 @@ class Reviewed:
 
 
 def look_at(bundle: Path) -> Reviewed:
-    """Check a bundle and say in words what it does, from its files alone: a bundle's own REVIEW.md may lie.
+    """Check a bundle and describe what it does, from its files alone: a bundle's own REVIEW.md may lie.
 
     Args:
         bundle: a folder made by ``flareseg job bundle``.
@@ -135,7 +135,7 @@ def refusal(folder: Path, name: str, received: Mapping[str, str], app: str | Non
 
 
 def differing(approved: Mapping[str, str], found: Mapping[str, str]) -> str:
-    """Which files were changed, added or removed, in words."""
+    """Describe which files were changed, added or removed."""
     changed = sorted(path for path in approved.keys() & found.keys() if approved[path] != found[path])
     words = [f"{path} was changed" for path in changed]
     words += [f"{path} was added" for path in sorted(found.keys() - approved.keys())]

@@ -1,4 +1,4 @@
-"""A job in words: what a site's reviewer reads before approving it."""
+"""A job's description for people: what a site's reviewer reads before approving it."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from flareseg.data.components import equivalent_diameters, label_components
 
 @dataclass(frozen=True)
 class Score:
-    """A mean over volumes with the number of volumes behind it; ``mean`` is NaN where there is none."""
+    """A mean over volumes with the number of volumes behind it; ``mean`` is NaN if there is none."""
 
     mean: float
     volumes: int

@@ -19,7 +19,7 @@ def site_names(sites: Path) -> list[str]:
     """Names of the sites: the folders that hold a ``site.yaml``.
 
     Raises:
-        SettingsError: there is none, or NVFlare takes no site of a folder's name.
+        SettingsError: the folder is missing, or NVFlare takes no site of a folder's name.
     """
     names = sorted(path.parent.name for path in sites.glob("*/site.yaml"))
     if not names:

@@ -65,7 +65,7 @@ def spent_epsilon(spendings: Sequence[Spending], delta: float) -> float:
         return 0.0
     rdp = sum(_step_rdp(item.noise_multiplier, item.sample_rate) * item.steps for item in spendings)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the best order may be the first or last of ours: the bound holds all the same
+        warnings.simplefilter("ignore")  # the best order may be at an end of the list: the bound still holds
         return float(_opacus().get_privacy_spent(orders=list(_ORDERS), rdp=rdp, delta=delta)[0])
 
 
@@ -75,13 +75,13 @@ class Budget:
     There is one for each site, whatever the job and whichever cases it trained on: a patient may have been in all of
     them. Steps are written down, and are on the disk, before they are taken: after a crash they count as spent.
 
-    The file is a chain, and its end is told to the site's ledger: a line that was changed, or lines that were cut off,
-    are noticed before anything more is spent.
+    The file is a chain, and its end is recorded in the site's ledger: a changed line, or lines that were cut off, are
+    noticed before anything more is spent.
 
     Args:
         path: the file; made when missing.
         scope: the site's budget.
-        ledger: the site's ledger; None where there is none to compare with, as when a budget is planned.
+        ledger: the site's ledger; None if there is nothing to compare with, as when a budget is planned.
     """
 
     def __init__(self, path: Path, scope: DifferentialPrivacy, ledger: Path | None = None) -> None:

@@ -92,7 +92,7 @@ class Chain(Generic[L]):
             yield entry
 
     def end(self) -> str:
-        """SHA-256 of the last line; :data:`START` where there is none."""
+        """SHA-256 of the last line; :data:`START` for an empty chain."""
         lines = self.lines()
         return line_hash(lines[-1]) if lines else START
 

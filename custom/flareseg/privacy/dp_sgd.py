@@ -105,8 +105,8 @@ def per_sample_gradients(
 ) -> dict[str, torch.Tensor]:
     """Gradient of the loss of each sample, as if it were a batch of its own: (B, *parameter) by name.
 
-    A sample whose gradient is not finite gives zero: one patient's image can neither void the bound nor be told from
-    the outcome.
+    A sample whose gradient is not finite gives zero: one patient's image can neither void the bound nor be
+    distinguished from the outcome.
     """
     parameters = {name: value.detach() for name, value in network.named_parameters() if value.requires_grad}
     buffers = dict(network.named_buffers())

@@ -128,7 +128,7 @@ def read_ledger(path: Path) -> Iterator[LedgerEntry]:
 
 
 def last_of_kind(path: Path, kind: str) -> LedgerEntry | None:
-    """The last entry of a kind; None where there is none.
+    """The last entry of a kind; None if there is none.
 
     Raises:
         DataError: the line is no entry.

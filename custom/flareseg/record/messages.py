@@ -33,7 +33,7 @@ class _Message(BaseModel):
 
 
 class ScoreMessage(_Message):
-    """Mean Dice over ``volumes`` volumes; None where there is none to score."""
+    """Mean Dice over ``volumes`` volumes; None where there is nothing to score."""
 
     mean: DiceValue | None
     volumes: Count

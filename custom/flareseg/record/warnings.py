@@ -37,7 +37,7 @@ def warnings_of(record: RunRecord) -> list[str]:
         mine = f"{site} scores the winner {of_winner[site]:.2f}"
         found.append(f"{mine}, the nearest other site {nearest:.2f}{_alone(record, site)}.")
     for name, scores in evaluation.validation.items():
-        means = {site: told.mean for site, told in scores.items() if told.mean is not None}
+        means = {site: score.mean for site, score in scores.items() if score.mean is not None}
         for site, much in lone_preferences(of_winner, means).items():
             found.append(f"{site} alone prefers the model {name}, by {much:.2f}{_alone(record, site)}.")
     return found

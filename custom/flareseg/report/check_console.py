@@ -14,20 +14,20 @@ from rich.text import Text
 from flareseg.data.check.run import SiteFindings
 from flareseg.data.check.summary import Summary
 from flareseg.data.faults import Level
-from flareseg.data.faults.findings import errors, told
+from flareseg.data.faults.findings import described, errors
 
 _SHOWN = 8
 _STYLES = {Level.ERROR: "bold red", Level.WARNING: "bold yellow"}
 
 
 def findings_text(report: SiteFindings, root: str) -> Group:
-    """Findings by kind, errors first; paths below the data root are told from there on."""
+    """Findings by kind, errors first; paths below the data root are shown relative to it."""
     parts: list[Text | Padding] = []
     for kind, group in groupby(report.findings, key=lambda item: item.kind):
         items = list(group)
         count = f" ({len(items)})" if len(items) > 1 else ""
         parts.append(Text.assemble((kind.level.value, _STYLES[kind.level]), f" {kind.id}{count}: {kind.meaning}"))
-        rows = [told(item, root) for item in items[:_SHOWN]]
+        rows = [described(item, root) for item in items[:_SHOWN]]
         if len(items) > _SHOWN:
             rows.append(f"and {len(items) - _SHOWN} more: --json and --html tell all.")
         parts += [Padding(Text(row), (0, 0, 0, 4)) for row in rows]

@@ -16,7 +16,7 @@ from flareseg.data.annotation import Annotation
 from flareseg.data.check.case import CaseReport
 from flareseg.data.check.run import SiteFindings
 from flareseg.data.check.summary import Summary
-from flareseg.data.faults.findings import Finding, errors, told
+from flareseg.data.faults.findings import Finding, described, errors
 from flareseg.data.reader import Scan
 from flareseg.report.overlays import LABEL_COLORS, informative_slices, slice_png
 from flareseg.report.page import render, write_text
@@ -119,7 +119,7 @@ def write_check_page(
         eta=None if summary.eta is None else _etas(summary.eta.counts),
         cases=sorted((_shown(case, report.findings, numbers[case.name]) for case in report.cases), key=_worst_first),
         root=f"{site.data.root}/",
-        told=lambda finding: told(finding, f"{site.data.root}/"),
+        described=lambda finding: described(finding, f"{site.data.root}/"),
     )
     write_text(path, text)
 

@@ -93,7 +93,7 @@ def report_page(facts: ReportFacts, links: Sequence[tuple[str, str]] = ()) -> st
 
 
 def site_styles(sites: dict[str, str]) -> dict[str, tuple[str, str]]:
-    """Give each site a colour, and MR a dashed line: the two are told apart without colour, too."""
+    """Give each site a colour, and MR a dashed line: the two differ without colour, too."""
     return {
         site: (SITE_COLORS[number % len(SITE_COLORS)], "dashed" if modality == "MR" else "")
         for number, (site, modality) in enumerate(sites.items())

@@ -41,7 +41,7 @@ def winner_file(record: RunRecord, result: Path) -> Path | None:
 
 
 def model_line(result: Path) -> str:
-    """The winning model of a result and its SHA-256, in one line; empty where there is none.
+    """The winning model of a result and its SHA-256, in one line; empty if there is none.
 
     An encrypted model is named too, though only the sites can read it.
     """
@@ -56,7 +56,7 @@ def load_result_task(model: Path) -> Task:
     """Read the task that a model was trained for from the model's own file.
 
     Raises:
-        FlaresegError: the file is no model of ours, or holds a task of another version.
+        FlaresegError: the file is not a model of flareseg, or holds a task of another version.
     """
     # PyTorch, which other commands do without
     from flareseg.learning.trained import task_of_model

@@ -1,4 +1,4 @@
-"""Who took part in a round, who did not, and why, in words."""
+"""Who took part in a round, who did not, and why, as sentences."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class ScorePoint(BaseModel):
 
 
 class TrainingPoint(BaseModel):
-    """What a site's training told in one round."""
+    """What a site's training reported in one round."""
 
     round: int
     loss: float | None

@@ -64,7 +64,7 @@ def score_row(name: str, modality: str, scores: Sequence[ScoresMessage], task: T
     Args:
         name: of the row.
         modality: of the row.
-        scores: what each site told; one entry for a site's own row.
+        scores: what each site reported; one entry for a site's own row.
         task: gives labels, organs and the lesion label.
     """
     labels = {label: volume_mean(item.dice.get(label) for item in scores) for label in task.labels}

@@ -30,7 +30,7 @@ NONE_FOUND = "none found"
 
 @dataclass(frozen=True)
 class SiteFacts:
-    """What one site told of itself; None where it told nothing.
+    """What one site reported of itself; None where it reported nothing.
 
     Attributes:
         name: the site.
@@ -40,7 +40,7 @@ class SiteFacts:
         mean: for each label the mean volume of a patient's (ml), or pixels.
         voxels: for each label the number of voxels of all cases.
         components: lesions of a patient.
-        why: for each label that it told nothing of, why; under ``components`` for the lesions.
+        why: for each label that it reported nothing of, why; under ``components`` for the lesions.
     """
 
     name: str
@@ -116,7 +116,7 @@ class StatisticsReport:
         )
 
     def why_untold(self, site: str, modality: str, subject: str) -> str:
-        """Say why a site that is shown told nothing of a subject.
+        """Say why a site that is shown reported nothing of a subject.
 
         Number and voxels of a label are counted for every patient of a site that has annotated it. So a site whose
         patients are enough to be shown tells them, or it has not annotated the label; a histogram, and sizes of lesions

@@ -1,4 +1,4 @@
-"""A site's features: a record is a patient, and no single voxel is told."""
+"""A site's features: a record is a patient, and no single voxel is disclosed."""
 
 from __future__ import annotations
 

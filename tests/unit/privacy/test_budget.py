@@ -129,7 +129,7 @@ def test_a_damaged_budget_is_no_empty_one(tmp_path: Path, content: str) -> None:
 
 @pytest.fixture
 def spent(tmp_path: Path) -> Budget:
-    """A site's budget after three rounds, its end told to the ledger."""
+    """A site's budget after three rounds, its end recorded in the ledger."""
     budget = Budget.of_site(tmp_path, scope())
     for _ in range(3):
         budget.spend("one", 0.05, 4)

@@ -52,7 +52,7 @@ def content_faults(
 def window_faults(
     case: Case, masks: Mapping[str, np.ndarray], image: np.ndarray, window: tuple[float, float] | None
 ) -> Iterator[Finding]:
-    """Check that the task's window (HU) shows what is labelled; nothing to check where there is none."""
+    """Check that the task's window (HU) shows what is labelled; nothing to check if the task has none."""
     for name, mask in masks.items():
         if window is None or not mask.any():
             continue

@@ -19,7 +19,7 @@ SUBJECTS: dict[str, type[Kind]] = {
 }
 """The table's parts."""
 KINDS: tuple[Kind, ...] = tuple(kind for faults in SUBJECTS.values() for kind in faults)
-"""The whole table, in the order in which findings are told."""
+"""The whole table, in the order in which findings are listed."""
 
 __all__ = [
     "KINDS",

@@ -89,7 +89,7 @@ def stopping(findings: Iterable[Finding], *, leave_out: bool) -> list[Finding]:
     return [item for item in errors(findings) if not (leave_out and item.of_one_case)]
 
 
-def told(finding: Finding, root: str) -> str:
+def described(finding: Finding, root: str) -> str:
     """A finding for people who know the data root: case and message, neither said twice."""
     message = finding.message.replace(root, "")
     return message if finding.case is None or message.startswith(finding.case) else f"{finding.case}: {message}"

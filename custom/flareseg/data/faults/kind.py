@@ -19,7 +19,7 @@ class Kind(Enum):
 
     Attributes:
         level: error or warning.
-        code: what may be told to the lead.
+        code: what the lead may learn.
         meaning: why it matters, in a sentence.
         remedy: what the site's operator does.
     """

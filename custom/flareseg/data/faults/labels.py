@@ -118,7 +118,7 @@ class LabelFault(Kind):
         W,
         ErrorCode.BAD_LABEL,
         "A label has connected parts of three voxels or fewer, often slips of the pen.",
-        "Look at them in the label; remove what is none.",
+        "Look at them in the label; remove the slips.",
     )
     TARGET_LOST = (
         W,

@@ -70,7 +70,7 @@ def series_files(folder: Path) -> list[Path]:
     """The files of a series in natural order of their names, without what systems and viewers leave beside them.
 
     Raises:
-        DataError: there are none.
+        DataError: no file is found.
     """
     found = (path for path in folder.iterdir() if is_visible(path.name) and path.name.lower() not in _LITTER)
     files = sorted((path for path in found if path.is_file()), key=natural)

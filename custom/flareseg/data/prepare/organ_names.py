@@ -35,7 +35,7 @@ def is_background(name: str) -> bool:
 
 
 def organs_of(listed: Iterable[tuple[str, tuple[int, ...]]], path: Path) -> dict[str, tuple[int, ...]]:
-    """The organs of a data set's list of labels: background, in whatever spelling, is none.
+    """The organs of a data set's list of labels: background, in whatever spelling, is left out.
 
     Args:
         listed: names with their values; a name that stands there twice has the values of both.

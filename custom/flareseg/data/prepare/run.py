@@ -70,9 +70,9 @@ def prepare(order: Order, progress: Progress) -> list[PreparedSite]:
     written = []
     for site in sites:
         meaning = work[site].meaning()
-        told = notes_on([case for case in cases if case.site == site], meaning, eight_bit, sizeless)
+        notes = notes_on([case for case in cases if case.site == site], meaning, eight_bit, sizeless)
         done = write_site(places[site], source, splits[site], meaning, order.window, made)
-        written.append(replace(done, notes=(*told, *done.notes)))
+        written.append(replace(done, notes=(*notes, *done.notes)))
     made.save()
     return written
 

@@ -35,7 +35,7 @@ def read_masks(case: str, parts: SliceMasks, series: Series) -> NDArray[np.uint8
         uint8 (columns, rows, slices).
 
     Raises:
-        DataError: it cannot be told which mask belongs to which slice, or a mask is not readable, of another size or
+        DataError: it is ambiguous which mask belongs to which slice, or a mask is not readable, of another size or
             of grey values that mean nothing.
     """
     size = series.voxels.shape[:2]

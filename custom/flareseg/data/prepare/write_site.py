@@ -43,8 +43,8 @@ class PreparedSite:
     Attributes:
         site_file: its site.yaml.
         modality: of all its images.
-        labels: what stands for each label, in words; None where it was not annotated.
-        background: the organs of the data that stand for no label, in words.
+        labels: what stands for each label, as text; None where it was not annotated.
+        background: the organs of the data that stand for no label, as text.
         cases: number of cases of each split.
         patients: number of patients of each split.
         notes: what the user should know.
@@ -106,8 +106,8 @@ def write_site(
     if "intensity" in kept and kept["intensity"] == made.get(f"window {folder.name}", ""):
         del kept["intensity"]
         made.forget(f"window {folder.name}")
-    told = before.get("data")
-    data |= {key: value for key, value in (told if isinstance(told, dict) else {}).items() if key not in _WHERE}
+    previous = before.get("data")
+    data |= {key: value for key, value in (previous if isinstance(previous, dict) else {}).items() if key not in _WHERE}
     scaled = window is not None and cases[0].modality == "CT"
     content = {
         "modality": cases[0].modality,

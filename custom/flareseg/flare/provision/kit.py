@@ -50,7 +50,7 @@ def write_site_file(source: Path, local: Path) -> None:
     """Copy a site's own site.yaml; its relative paths mean nothing in the kit and become absolute.
 
     Raises:
-        SettingsError: there is none, or it is wrong.
+        SettingsError: the file is missing or wrong.
     """
     if not source.is_file():
         raise SettingsError(f"{source}: no such file.", f"Describe the data of {source.parent.name} there.")

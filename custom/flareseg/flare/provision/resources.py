@@ -50,7 +50,7 @@ def _allow_classes(resources: Resources) -> None:
 
 
 def _add_safeguards(resources: Resources, kind: str) -> None:
-    """What NVFlare does not check is checked by components of ours, see docs/security.md."""
+    """What NVFlare does not check is checked by flareseg's components, see docs/security.md."""
     resources["components"] += RESOURCE_COMPONENTS[kind]
 
 

@@ -22,7 +22,7 @@ def adapt_script(script: Path) -> None:
     """Let a script's processes write for their owner alone, and take no other process for its own.
 
     NVFlare 2.9's sub_start.sh asks whether *some* process has the number that it left in ``daemon_pid.fl`` or
-    ``pid.fl``. After a power cut it may not start at all, or later kill a process that is none of its own.
+    ``pid.fl``. After a power cut it may not start at all, or later kill a process that is not its own.
     """
     first, rest = script.read_text().split("\n", 1)
     for asked, mended in _MENDED.items():

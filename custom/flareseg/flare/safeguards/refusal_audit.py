@@ -34,7 +34,7 @@ Authorize = Callable[[AuthzContext], tuple[bool, str]]
 def audited(authorize: Authorize) -> Authorize:
     """The same decision, written down where it is a refusal."""
 
-    def told(context: AuthzContext) -> tuple[bool, str]:
+    def audited(context: AuthzContext) -> tuple[bool, str]:
         authorized, error = authorize(context)
         if not authorized:
             user = context.user
@@ -48,4 +48,4 @@ def audited(authorize: Authorize) -> Authorize:
             )
         return authorized, error
 
-    return told
+    return audited

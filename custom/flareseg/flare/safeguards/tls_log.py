@@ -47,16 +47,16 @@ def report(write: Callable[[str], None]) -> None:
     """Have every failed handshake of this process's servers written."""
     quiet = SSLProtocol._fatal_error
 
-    def told(self: Any, error: BaseException, message: str = "") -> None:
+    def logged(self: Any, error: BaseException, message: str = "") -> None:
         if message.startswith(_HANDSHAKE) and isinstance(error, ssl.SSLError) and self._server_side:
             peer = self._transport.get_extra_info("peername") if self._transport else None
             write(f"TLS connection from {peer[0] if peer else 'unknown'} refused: {reason(error)}")
         quiet(self, error, message)
 
-    SSLProtocol._fatal_error = told  # type: ignore[method-assign, assignment]
+    SSLProtocol._fatal_error = logged  # type: ignore[method-assign, assignment]
 
 
 def reason(error: ssl.SSLError) -> str:
-    """Why a handshake failed, in words."""
+    """Describe why a handshake failed."""
     text = str(error)
     return next((words for mark, words in _REASONS.items() if mark in text), plain(text))

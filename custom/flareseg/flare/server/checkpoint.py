@@ -73,7 +73,7 @@ class Checkpoint:
         """Read a checkpoint; nothing in the file is executed.
 
         Raises:
-            FlaresegError: there is none, it is damaged, or another flareseg wrote it in another format.
+            FlaresegError: the file is missing, it is damaged, or another flareseg wrote it in another format.
         """
         if not path.is_file():
             raise _refusal(

@@ -32,7 +32,7 @@ def read_contribution(shareable: Shareable, task: Task, digest: str, fl_ctx: FLC
     """Check what comes with an update.
 
     Raises:
-        ValueError: it is of another round, task or version, no update, or says impossible numbers; in words.
+        ValueError: it is of another round, task or version, no update, or states impossible numbers.
     """
     current = fl_ctx.get_prop(AppConstants.CURRENT_ROUND)
     of_round = shareable.get_cookie(AppConstants.CONTRIBUTION_ROUND)

@@ -141,7 +141,7 @@ class RunRecorder(FLComponent):
             self.record.models[name] = note
 
     def kept(self, name: str) -> ModelNote | None:
-        """What is known of the model kept under a name; None where there is none."""
+        """What is known of the model kept under a name; None if there is none."""
         with self._lock:
             return self.record.models.get(name)
 
@@ -158,8 +158,8 @@ class RunRecorder(FLComponent):
     def without_budget(self) -> list[str]:
         """Accepted sites of the current round whose privacy budget has no room for another."""
         with self._lock:
-            told = {site: report.privacy for site, report in self.current.sites.items()}
-            return sorted(site for site, privacy in told.items() if privacy and privacy.rounds_left == 0)
+            privacy_by_site = {site: report.privacy for site, report in self.current.sites.items()}
+            return sorted(site for site, privacy in privacy_by_site.items() if privacy and privacy.rounds_left == 0)
 
     def scores(self) -> dict[str, ScoresMessage]:
         """Scores that accepted sites sent in the current round, of the model that went out in it."""

@@ -15,12 +15,12 @@ from flareseg.record.run import ModelNote
 
 def site_dice(scores: dict[str, ScoresMessage]) -> dict[str, float]:
     """Dice of each site that could score, the mean over its labels."""
-    return {site: told.mean for site, told in sorted(scores.items()) if told.mean is not None}
+    return {site: score.mean for site, score in sorted(scores.items()) if score.mean is not None}
 
 
 def site_small_dice(scores: dict[str, ScoresMessage]) -> dict[str, float]:
     """Dice of the small targets at each site that has any."""
-    return {site: told.small.mean for site, told in sorted(scores.items()) if told.small.mean is not None}
+    return {site: score.small.mean for site, score in sorted(scores.items()) if score.small.mean is not None}
 
 
 def _is_better(sites: dict[str, float], score: float, kept: ModelNote) -> bool:

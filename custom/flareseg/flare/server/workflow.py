@@ -1,4 +1,4 @@
-"""The training workflow: NVFlare's ScatterAndGather, told by task.yaml and meta.json what to do."""
+"""The training workflow: NVFlare's ScatterAndGather, configured by task.yaml and meta.json."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class SegmentationTraining(ScatterAndGather):
         """Have a site's question whether its work is still wanted come by here.
 
         NVFlare's client asks before it sends a result, and sends none that is too late: it is here that a slow site is
-        told from one that is gone.
+        distinguished from one that is gone.
         """
         super().set_communicator(communicator)
         ask = communicator.process_task_check

@@ -23,7 +23,7 @@ def data_fault(site_file: Path, fl_ctx: FLContext, log: Callable[[str], None]) -
         log: writes a line to the site's own log, which may name files and cases.
 
     Returns:
-        The first error, to be told to whoever asks this site for work; None where there is none.
+        The first error, to be reported to whoever asks this site for work; None if there is none.
     """
     try:
         site = load_site(site_file)

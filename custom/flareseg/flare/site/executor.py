@@ -60,7 +60,7 @@ class _Asked(NamedTuple):
 class SegmentationExecutor(Executor):
     """Runs the job's task on this site's data, both named in files: task.yaml of the job, local/site.yaml.
 
-    A failure is told twice: in the site's own log with file and remedy, and to the server as a code with a salted
+    A failure is reported twice: in the site's own log with file and remedy, and to the server as a code with a salted
     case id. The salt is made anew for each job and stays at the site.
     """
 
@@ -143,12 +143,12 @@ class SegmentationExecutor(Executor):
         finite = {name: value for name, value in metrics.items() if value == value}
         if finite:
             dxo.set_meta_prop(MetaKey.INITIAL_METRICS, finite)
-        told = privacy.report()
+        privacy_report = privacy.report()
         self._stream(
             ({} if result.loss is None else {"train/loss": result.loss})
             | {"train/mean_scale": result.mean_scale}
-            | ({} if told.clipped is None else {"privacy/clipped": float(told.clipped)})
-            | ({} if told.epsilon is None else {"privacy/epsilon": told.epsilon})
+            | ({} if privacy_report.clipped is None else {"privacy/clipped": float(privacy_report.clipped)})
+            | ({} if privacy_report.epsilon is None else {"privacy/epsilon": privacy_report.epsilon})
             | {f"validation/{name}": value for name, value in finite.items()}
             | ({f"validation/dice_{k}": v.mean for k, v in scores.dice.items() if v.volumes} if scores else {}),
             round_number,
@@ -162,7 +162,7 @@ class SegmentationExecutor(Executor):
             mean_scale=result.mean_scale,
             training_seconds=result.seconds,
             scores=None if scores is None else ScoresMessage.model_validate(scores.as_dict()),
-            privacy=told,
+            privacy=privacy_report,
             excluded=learner.data.excluded,
             left_out=learner.data.left_out,
         )

@@ -66,7 +66,7 @@ class Kit:
         return _read(self.startup / self.startup_file)
 
     def local_json(self, name: str) -> dict[str, Any]:
-        """Read a file of ``local/``; as NVFlare does, ``NAME`` before ``NAME.default``, and {} where there is none.
+        """Read a file of ``local/``; as NVFlare does, ``NAME`` before ``NAME.default``, and {} if it is missing.
 
         Raises:
             SettingsError: the file is not a JSON object.

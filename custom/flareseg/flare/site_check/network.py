@@ -143,7 +143,7 @@ def judge_clock(answer: bytes, now: datetime) -> Check:
     """This machine's clock beside the server's, from the Date of an HTTP answer."""
     date = _DATE.search(answer)
     if date is None:
-        return yellow("clock", "the server told no time", "Compare this machine's clock with a clock you trust.")
+        return yellow("clock", "the server gave no time", "Compare this machine's clock with a clock you trust.")
     seconds = (now - parsedate_to_datetime(date.group(1).decode())).total_seconds()
     said = f"{abs(seconds):.0f} s {'ahead of' if seconds > 0 else 'behind'} the server"
     if abs(seconds) > CLOCK_SECONDS:

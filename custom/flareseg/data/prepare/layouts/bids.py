@@ -121,7 +121,7 @@ def _label_of(image: _Name, own: list[_Name], images: list[_Name], source: Path)
     """The one label of an image, or its masks.
 
     Raises:
-        DataError: there is none, or it cannot be told which.
+        DataError: the file is missing, or it is ambiguous which one is meant.
     """
     if not own:
         raise no_partner(image.path, "label", source / "derivatives" / "NAME" / "sub-..." / "anat" / "..._dseg.nii.gz")

@@ -27,7 +27,7 @@ def participants(source: Path) -> set[str] | None:
 
 
 def value_names(label: Path, source: Path) -> dict[str, tuple[int, ...]]:
-    """The organs of a label file, by the table beside it or above it; empty where there is none.
+    """The organs of a label file, by the table beside it or above it; empty if there is none.
 
     Raises:
         DataError: the table cannot be read, or gives no whole numbers.

@@ -14,7 +14,7 @@ from flareseg.data.prepare.layouts.source import BadCase, no_partner, there_twic
 def listed(folder: Path, endings: tuple[str, ...] = NIFTI) -> list[Path]:
     """The files of a folder with one of these endings, in capitals or not, in natural order.
 
-    Names that start with a dot are none: macOS leaves ``._x.nii.gz`` beside ``x.nii.gz``.
+    Names that start with a dot are left out: macOS leaves ``._x.nii.gz`` beside ``x.nii.gz``.
     """
     if not folder.is_dir():
         return []
