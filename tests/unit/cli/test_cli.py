@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from command_line import flareseg
 from flareseg.cli.commands import COMMANDS
 from flareseg.cli.main import app
 from flareseg.report.comparison import Comparison, Row
@@ -15,10 +15,10 @@ from flareseg.report.comparison import Comparison, Row
 JOBS = Path(__file__).parents[3] / "jobs"
 
 
-def flareseg(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"COLUMNS": "200", "HOME": str(cwd)}
-    command = [str(Path(sys.executable).parent / "flareseg"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, check=False)
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -38,22 +38,23 @@ def flareseg(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     ],
     ids=lambda value: " ".join(Path(part).name for part in value) if isinstance(value, list) else "",
 )
-def test_wrong_input_is_one_message_and_exit_code_2(tmp_path: Path, arguments: list[str], words: str) -> None:
-    done = flareseg(*arguments, cwd=tmp_path)
+def test_wrong_input_is_one_message_and_exit_code_2(arguments: list[str], words: str) -> None:
+    done = flareseg(*arguments)
     assert done.returncode == 2, done.stderr
     assert words in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_settings_lists_every_key_with_a_meaning(tmp_path: Path) -> None:
-    done = flareseg("settings", "task", cwd=tmp_path)
+def test_settings_lists_every_key_with_a_meaning() -> None:
+    done = flareseg("settings", "task")
     assert done.returncode == 0
     for key in ("fedgs.targets.<name>.threshold", "training.steps", "augmentation[].mixing"):
         assert key in done.stdout
 
 
-def test_help_is_there_at_once_and_every_command_has_its_own(tmp_path: Path) -> None:
-    done = flareseg("--help", cwd=tmp_path)
+def test_help_is_there_at_once_and_every_command_has_its_own() -> None:
+    command = [Path(sys.executable).parent / "flareseg", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0
     assert all(name in done.stdout for name in COMMANDS)
     code = "import sys, flareseg.cli.main; sys.exit('torch' in sys.modules or 'nvflare' in sys.modules)"

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 from typer.testing import CliRunner
 
+from command_line import Done, flareseg
 from flareseg.cli.data import app
 from flareseg.errors import FlaresegError
 from layouts import write_amos, write_lits, write_patterns
 
 
-def flareseg(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [str(Path(sys.executable).parent / "flareseg"), "data", "prepare", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env={"COLUMNS": "200", "PATH": "/usr/bin:/bin"})
+def prepare(*arguments: object) -> Done:
+    return flareseg("data", "prepare", *arguments)
 
 
 def test_what_comes_out_is_shown_and_written(tmp_path: Path) -> None:
     write_amos(tmp_path / "amos", ct=12, mr=4)
-    done = flareseg("amos", tmp_path / "amos", tmp_path / "out", "--ratio", "1:2", "--seed", 3, "--map", "liver=liver")
+    done = prepare("amos", tmp_path / "amos", tmp_path / "out", "--ratio", "1:2", "--seed", 3, "--map", "liver=liver")
     assert done.returncode == 0, done.stderr
     assert "16/16" in done.stdout
     assert "Next: flareseg data check" in done.stdout
@@ -41,7 +39,7 @@ def test_patterns_folds_and_patients(tmp_path: Path) -> None:
     write_patterns(tmp_path / "ours", count=12)
     patterns = ("--images", "img/*.nii.gz", "--labels", "seg/*-label.nii.gz", "--modality", "MR")
     wanted = ("--map", "liver=3", "--map", "spleen=7", "--patients", r"^(p\d+)_", "--folds", 3, "--fold", 2)
-    done = flareseg("patterns", tmp_path / "ours", tmp_path / "out", *patterns, *wanted)
+    done = prepare("patterns", tmp_path / "ours", tmp_path / "out", *patterns, *wanted)
     assert done.returncode == 0, done.stderr
     datalist = json.loads((tmp_path / "out" / "datalist.json").read_text())
     assert len(datalist["testing"]) == 2
@@ -70,7 +68,7 @@ def test_what_cannot_be_is_said(tmp_path: Path, arguments: tuple[str, ...], word
 
 def test_wrong_input_is_one_message_and_exit_code_2(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    done = flareseg("lits", tmp_path / "empty", tmp_path / "out")
+    done = prepare("lits", tmp_path / "empty", tmp_path / "out")
     assert done.returncode == 2
     assert "expected volume-N.nii.gz with segmentation-N.nii.gz; found nothing" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
