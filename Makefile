@@ -36,7 +36,7 @@ check: setup
 	$(BIN)/mypy
 
 test: setup
-	$(BIN)/pytest -m "not slow" $(SIDE_BY_SIDE)
+	$(BIN)/pytest -m "not slow" $(SIDE_BY_SIDE) --durations 20 --durations-min 10
 
 test-all: setup
 	$(BIN)/pytest

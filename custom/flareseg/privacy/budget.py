@@ -14,9 +14,10 @@ from pydantic import Field
 
 from flareseg.config.settings import Settings
 from flareseg.config.task import Positive
-from flareseg.errors import DataError, ErrorCode, FlaresegError, SettingsError
+from flareseg.errors import DataError, ErrorCode, FlaresegError
 from flareseg.privacy.chain import Chain, Link
 from flareseg.privacy.ledger import LEDGER_FILE, Digest, append, last_of_kind
+from flareseg.privacy.opacus import opacus
 from flareseg.privacy.scopes import DifferentialPrivacy
 
 BUDGET_FILE = Path("privacy/budget.jsonl")
@@ -49,7 +50,7 @@ class BudgetLine(Link):
 
 @lru_cache(maxsize=64)
 def _step_rdp(noise_multiplier: float, sample_rate: float) -> np.ndarray:
-    analysis = _opacus()
+    analysis = opacus("accountants.analysis.rdp")
     return np.asarray(
         analysis.compute_rdp(q=sample_rate, noise_multiplier=noise_multiplier, steps=1, orders=list(_ORDERS))
     )
@@ -66,7 +67,9 @@ def spent_epsilon(spendings: Sequence[Spending], delta: float) -> float:
     rdp = sum(_step_rdp(item.noise_multiplier, item.sample_rate) * item.steps for item in spendings)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the best order may be at an end of the list: the bound still holds
-        return float(_opacus().get_privacy_spent(orders=list(_ORDERS), rdp=rdp, delta=delta)[0])
+        return float(
+            opacus("accountants.analysis.rdp").get_privacy_spent(orders=list(_ORDERS), rdp=rdp, delta=delta)[0]
+        )
 
 
 class Budget:
@@ -191,14 +194,3 @@ class Budget:
             "Free space, mend the permissions, then resume: nothing is spent that is not written down.",
             code=ErrorCode.NO_LEDGER,
         )
-
-
-def _opacus():  # type: ignore[no-untyped-def]
-    try:
-        from opacus.accountants.analysis import rdp
-    except ImportError:
-        raise SettingsError(
-            "The privacy scope dp needs opacus, which is not installed at this site.",
-            "Install it: pip install 'flareseg[dp]'.",
-        ) from None
-    return rdp

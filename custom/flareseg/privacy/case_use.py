@@ -103,9 +103,4 @@ def read_uses(path: Path) -> Iterator[CaseUse]:
     Raises:
         DataError: the file was changed, or cannot be read.
     """
-    try:
-        yield from _chain(path).read()
-    except OSError as error:
-        raise DataError(
-            f"{path}: cannot be read ({error.strerror}).", "Check its permissions.", code=ErrorCode.NO_LEDGER
-        ) from None
+    yield from _chain(path).read()

@@ -78,11 +78,16 @@ class Chain(Generic[L]):
         """Give the entries in order, checking that each follows the one before.
 
         Raises:
-            DataError: a line was changed, inserted or removed; names the line.
-            OSError: the file cannot be read.
+            DataError: the file cannot be read, or a line was changed, inserted or removed; names the line.
         """
+        try:
+            lines = self.lines()
+        except OSError as error:
+            raise DataError(
+                f"{self.path}: cannot be read ({error.strerror}).", "Check its permissions.", code=self.code
+            ) from None
         previous = START
-        for number, line in enumerate(self.lines(), start=1):
+        for number, line in enumerate(lines, start=1):
             entry = self.parse(line, f"line {number}")
             if entry.number != number or entry.previous != previous:
                 raise self._error(

@@ -18,7 +18,7 @@ from scipy.special import ndtri
 from torch.func import functional_call, grad, vmap
 
 from flareseg.data.sampling import Batch, PatchSampler
-from flareseg.errors import SettingsError
+from flareseg.privacy.opacus import opacus
 from flareseg.privacy.scopes import DifferentialPrivacy
 
 LossFunction = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -136,15 +136,8 @@ def secret_normal(count: int) -> np.ndarray:
 
 def _dp_optimizer(optimizer: torch.optim.Optimizer, **settings: Any) -> Any:
     """Wrap an optimizer in opacus' DPOptimizer, which clips and sums, with noise of our own source."""
-    try:
-        from opacus.optimizers import DPOptimizer
-    except ImportError:
-        raise SettingsError(
-            "The privacy scope dp needs opacus, which is not installed at this site.",
-            "Install it: pip install 'flareseg[dp]'.",
-        ) from None
 
-    class SecretNoiseOptimizer(DPOptimizer):
+    class SecretNoiseOptimizer(opacus("optimizers").DPOptimizer):  # type: ignore[misc]
         def add_noise(self) -> None:
             scale = self.noise_multiplier * self.max_grad_norm
             for parameter in self.params:

@@ -119,12 +119,7 @@ def read_ledger(path: Path) -> Iterator[LedgerEntry]:
             "A site has a ledger once a job ran there; give the site's kit.",
             code=ErrorCode.NO_LEDGER,
         )
-    try:
-        yield from _chain(path).read()
-    except OSError as error:
-        raise DataError(
-            f"{path}: cannot be read ({error.strerror}).", "Check its permissions.", code=ErrorCode.NO_LEDGER
-        ) from None
+    yield from _chain(path).read()
 
 
 def last_of_kind(path: Path, kind: str) -> LedgerEntry | None:

@@ -18,7 +18,7 @@ from flareseg.data.check.run import SiteFindings
 from flareseg.data.check.summary import Summary
 from flareseg.data.faults.findings import Finding, described, errors
 from flareseg.data.reader import Scan
-from flareseg.report.overlays import LABEL_COLORS, informative_slices, slice_png
+from flareseg.report.overlays import LABEL_COLORS, informative_slices, png_address, slice_picture
 from flareseg.report.page import render, write_text
 
 _SLICES, _PIXELS = 3, 200
@@ -41,7 +41,12 @@ def draw_case(scan: Scan, window: tuple[float, float] | None) -> CasePicture:
     low, high = np.percentile(image, _INNER)
     shown = (0.0, 255.0) if scan.is_frame else window or (float(low), float(high))
     slices = [
-        (number, slice_png(image[..., number], scan.spacing, masks[..., number], window=shown, pixels=_PIXELS))
+        (
+            number,
+            png_address(
+                slice_picture(image[..., number], scan.spacing, masks[..., number], window=shown, pixels=_PIXELS)
+            ),
+        )
         for number in _slices(masks)
     ]
     counts, edges = np.histogram(image, bins=_BINS, range=(float(low), float(max(high, low + 1e-6))))

@@ -15,18 +15,10 @@ SLICES = 4
 _PIXELS, _DPI = 420, 100
 
 
-def slice_png(
-    image: np.ndarray,
-    spacing: np.ndarray,
-    truth: np.ndarray | None = None,
-    prediction: np.ndarray | None = None,
-    window: tuple[float, float] = (0.0, 1.0),
-    pixels: int = _PIXELS,
-) -> str:
-    """A slice as :func:`slice_picture` draws it, as a ``data:`` address of a PNG."""
+def png_address(picture: Image.Image) -> str:
+    """A picture as a ``data:`` address of a PNG."""
     stream = io.BytesIO()
     # 256 colours hold all greys that matter beside the contours, in a quarter of the bytes
-    picture = slice_picture(image, spacing, truth, prediction, window, pixels)
     picture.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(stream, "PNG")
     return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"
 

@@ -10,7 +10,7 @@ import numpy as np
 from flareseg.augmentations.gin import GIN
 from flareseg.config.site import Site
 from flareseg.config.task import Task
-from flareseg.report.overlays import LABEL_COLORS, slice_png
+from flareseg.report.overlays import LABEL_COLORS, png_address, slice_picture
 from flareseg.report.page import render, write_text
 
 if TYPE_CHECKING:
@@ -54,9 +54,10 @@ def write_site_report(task: Task, site: Site, model: Path, folder: Path, *, case
                 {
                     "case": item.name,
                     "slice": number,
-                    "original": slice_png(item.image[..., number], item.spacing),
+                    "original": png_address(slice_picture(item.image[..., number], item.spacing)),
                     "samples": [
-                        slice_png(sample, item.spacing, window=_grey_range(sample, settings)) for sample in samples
+                        png_address(slice_picture(sample, item.spacing, window=_grey_range(sample, settings)))
+                        for sample in samples
                     ],
                 }
             )
@@ -93,8 +94,10 @@ def _shown(item: Segmented, unit: str) -> dict[str, Any]:
         "slices": [
             {
                 "number": number,
-                "image": slice_png(
-                    item.image[..., number], item.spacing, item.truth[..., number], item.prediction[..., number]
+                "image": png_address(
+                    slice_picture(
+                        item.image[..., number], item.spacing, item.truth[..., number], item.prediction[..., number]
+                    )
                 ),
             }
             for number in item.slices
