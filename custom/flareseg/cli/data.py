@@ -1,4 +1,4 @@
-"""``flareseg data``: the embedded data."""
+"""``flareseg data``: prepare, check and withdraw what a site trains with, and write the embedded data."""
 
 from __future__ import annotations
 

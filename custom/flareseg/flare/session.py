@@ -43,7 +43,7 @@ def lead_session(user: str, kit: Path) -> Iterator[Session]:
     try:
         with redirect_stdout(io.StringIO()):  # NVFlare prints while it connects
             session = new_secure_session(user, str(kit))
-    except Exception as error:
+    except Exception as error:  # NVFlare raises many kinds, its own base class for some
         raise FlaresegError(
             f"{kit}: cannot log in as {user} ({type(error).__name__}: {error}).",
             "Check that the server runs and that the kit belongs to this federation.",

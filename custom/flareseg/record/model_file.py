@@ -57,7 +57,7 @@ def load_tensors(path: Path) -> dict[str, Any]:
             _check_sums(stream)
             stream.seek(0)
             return dict(torch.load(stream, map_location="cpu", weights_only=True))
-    except Exception as error:
+    except Exception as error:  # the zip reader and PyTorch raise many kinds at a damaged or hostile file
         raise _not_ours(path, error) from None
 
 

@@ -98,7 +98,7 @@ class SegmentationExecutor(Executor):
             return make_reply(ReturnCode.TASK_ABORTED)
         except FlaresegError as error:
             return self._failure(error, fl_ctx)
-        except Exception as error:
+        except Exception as error:  # NVFlare would end the site's whole job, and send the trace to the server
             if _is_out_of_memory(error):
                 return self._failure(
                     FlaresegError(

@@ -79,7 +79,7 @@ class SiteStatisticsExecutor(StatisticsExecutor):
             return self._cleanse(result, scope, fl_ctx)
         except FlaresegError as error:
             return self._failure(error, fl_ctx)
-        except Exception as error:
+        except Exception as error:  # NVFlare would end the site's whole job, and send the trace to the server
             self.log_exception(fl_ctx, "unexpected error")
             return self._failure(
                 FlaresegError(
