@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 
 import numpy as np
 import torch
 
-from benchmarks.measure import Row, in_child, in_turn
+from benchmarks.measure import Row, in_child, in_turn, peak_memory
 from benchmarks.training import Trainer, default_task
 from flareseg.fedgs import CumulativeUpdate
 from flareseg.learning.gradient_scale import GradientScale
@@ -77,7 +76,7 @@ def peak(kind: str, size: int) -> float:
             optimizer.step()
         else:
             cumulative.step(2.0)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    return peak_memory() / 1e6
 
 
 if __name__ == "__main__":

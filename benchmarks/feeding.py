@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import resource
 import subprocess
 import sys
 import tempfile
@@ -18,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from benchmarks.measure import REPOSITORY, Row
+from benchmarks.measure import REPOSITORY, Row, peak_memory
 
 DATA = REPOSITORY.parent / "shared" / "data"
 LARGEST_WAIT = 0.1
@@ -146,7 +145,7 @@ def measure(
     return {
         "first": first,
         "later": later,
-        "gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+        "gib": peak_memory() / 2**30,
     }
 
 

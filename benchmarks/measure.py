@@ -76,6 +76,15 @@ def in_child(module: str, *arguments: object) -> float:
     return float(done.stdout.split()[-1])
 
 
+def peak_memory() -> int:
+    """Most bytes that this process has had in memory at once, by Linux (``VmHWM``).
+
+    ``getrusage`` is no use in a child: it starts with the peak of the process that forked it.
+    """
+    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(lines["VmHWM"].split()[0]) * 1024
+
+
 def machine() -> dict[str, Any]:
     """What the figures were measured on."""
     cpuinfo = Path("/proc/cpuinfo")
@@ -91,3 +100,7 @@ def machine() -> dict[str, Any]:
         "versions": {"python": platform.python_version()}
         | {name: version(name) for name in ("flareseg", "nvflare", "torch", "monai", "numpy")},
     }
+
+
+if __name__ == "__main__":
+    print(peak_memory())
