@@ -10,6 +10,7 @@ from nvflare.app_common.workflows.statistics_controller import StatisticsControl
 
 from flareseg.errors import FlaresegError
 from flareseg.flare.names import job_min_clients, job_task, site_error
+from flareseg.flare.server.polling import pace_questions
 
 BINS = 10
 """Bins of every histogram: a site with no more patients than this keeps its histograms."""
@@ -44,6 +45,7 @@ class SiteStatisticsController(StatisticsController):
             self.system_panic(str(error), fl_ctx)
             return
         self.min_clients = job_min_clients(fl_ctx)
+        pace_questions(len(self._engine.get_clients()), fl_ctx)
         super().start_controller(fl_ctx)
 
     def results_cb(self, client_task: ClientTask, fl_ctx: FLContext) -> None:

@@ -16,6 +16,7 @@ from nvflare.app_common.workflows.scatter_and_gather import ScatterAndGather
 
 from flareseg.errors import FlaresegError
 from flareseg.flare.names import TaskName, job_min_clients, job_task, site_error, stamp
+from flareseg.flare.server.polling import pace_questions
 from flareseg.flare.server.recorder import RunRecorder
 from flareseg.memory import freeze_garbage
 
@@ -87,6 +88,7 @@ class SegmentationTraining(ScatterAndGather):
         self._wait_time_after_min_received = task.aggregation.wait_after_min
         self._train_timeout = task.aggregation.round_timeout
         self._recorder = self._engine.get_component(self.recorder_id)
+        pace_questions(len(self._engine.get_clients()), fl_ctx)
         super().start_controller(fl_ctx)
         freeze_garbage()  # NVFlare collects once a round
 
