@@ -13,7 +13,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import fedgs_server, fedgs_site, feeding, gin, job, wire
+from benchmarks import fedgs_server, fedgs_site, feeding, gin, job, preparing, wire
 from benchmarks.measure import REPOSITORY, Row, machine
 
 CASES: dict[str, Callable[..., list[Row]]] = {
@@ -22,6 +22,7 @@ CASES: dict[str, Callable[..., list[Row]]] = {
     "server": fedgs_server.run,
     "job": job.run,
     "wire": wire.run,
+    "preparing": preparing.run,
     "feeding": feeding.run,
 }
 OUTPUT = REPOSITORY / "build" / "bench" / "bench.json"

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from flareseg.config.task import Task
+from shared_cases import Generate, generator
 from tiny import TINY_TASK, write_tiny_site
 
 INTEGRATION = Path(__file__).parent / "integration"
@@ -64,6 +65,12 @@ def shared_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the shared data beside the repository: {folder}")
     return folder
+
+
+@pytest.fixture
+def generate(shared_dir: Path, tmp_path: Path) -> Generate:
+    """Runs a generator of ``../shared/cases`` by its number."""
+    return generator(shared_dir / "cases", tmp_path / "made")
 
 
 @pytest.fixture

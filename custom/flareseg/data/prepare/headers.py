@@ -5,19 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from flareseg.config.site import DataSource
+from flareseg.config.site import DataSource, Site
 from flareseg.data.case import Case
-from flareseg.data.case_files import NIFTI, file_faults
+from flareseg.data.case_files import NIFTI
 from flareseg.data.faults import GeometryFault
-from flareseg.data.faults.findings import Finding, errors
-from flareseg.data.geometry import header_faults
-from flareseg.data.nifti import open_nifti
+from flareseg.data.faults.findings import errors
 from flareseg.data.prepare.layouts.files import has_ending
 from flareseg.data.prepare.layouts.source import BadCase, OrganFiles, SourceCase
-from flareseg.errors import DataError
-
-_NOWHERE = DataSource(root=Path(), datalist="")
-"""States nothing of voxel sizes: there is no site.yaml yet."""
+from flareseg.data.reader import read_headers
 
 
 def check_headers(cases: Sequence[SourceCase]) -> tuple[list[BadCase], list[str]]:
@@ -32,21 +27,11 @@ def check_headers(cases: Sequence[SourceCase]) -> tuple[list[BadCase], list[str]
         label = next(iter(case.label.files.values()), None) if isinstance(case.label, OrganFiles) else case.label
         if not (isinstance(label, Path) and isinstance(case.image, Path) and has_ending(case.image, NIFTI)):
             continue
-        try:
-            found = _findings(Case(case.name, case.image, label), case)
-        except DataError as error:
-            bad.append(BadCase(case.name, error))
-            continue
+        # There is no site.yaml yet: nothing is stated of voxel sizes.
+        site = Site(modality=case.modality, data=DataSource(root=Path(), datalist=""), labels={})
+        found = read_headers(Case(case.name, case.image, label), site, None)[1]
         if wrong := next(iter(errors(found)), None):
             bad.append(BadCase(case.name, wrong.error()))
         elif any(finding.kind is GeometryFault.SPACING_UNKNOWN for finding in found):
             sizeless.append(case.name)
     return bad, sizeless
-
-
-def _findings(pair: Case, case: SourceCase) -> list[Finding]:
-    found = file_faults(pair, case.modality)
-    if not errors(found):
-        image, label = ((path, open_nifti(path, pair.name)) for path in (pair.image, pair.label))
-        found += header_faults(pair, [image], label, _NOWHERE, None)[1]
-    return found

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +21,7 @@ from flareseg.data.faults import (
     Level,
 )
 from flareseg.data.faults.findings import Finding
+from shared_cases import Generate
 
 pytestmark = pytest.mark.shared_data
 
@@ -83,21 +82,14 @@ CASES = [
 ]
 
 
-def generate(shared_dir: Path, folder: Path, number: str, *arguments: str) -> Path:
-    """Run a generator and give its site.yaml, where it wrote one."""
-    (script,) = (shared_dir / "cases").glob(f"{number}_*.py")
-    command = [sys.executable, "-B", str(script), str(folder), *arguments]
-    subprocess.run(command, check=True, capture_output=True)
-    return folder / "site.yaml"
-
-
 def check(site_file: Path, task: Task | None = None) -> list[Finding]:
     return full_check(CaseCheck(load_site(site_file), task), site_file, processes=1).findings
 
 
 @pytest.mark.parametrize("expected", CASES, ids=lambda item: f"{item.number}{''.join(item.arguments)}-{item.kind}")
-def test_a_generator_is_found_out(shared_dir: Path, tmp_path: Path, expected: Expected) -> None:
-    site_file = generate(shared_dir, tmp_path, expected.number, *expected.arguments)
+def test_a_generator_is_found_out(generate: Generate, tmp_path: Path, expected: Expected) -> None:
+    generate(expected.number, *expected.arguments)
+    site_file = tmp_path / "made" / "site.yaml"
     if expected.site == "window":
         content = yaml.safe_load(LITS % (".gz", ".gz", "1"))
         site_file.write_text(yaml.safe_dump(content | {"intensity": {"slope": 400 / 255, "intercept": -160}}))
@@ -115,9 +107,10 @@ def test_a_generator_is_found_out(shared_dir: Path, tmp_path: Path, expected: Ex
 
 
 def test_an_unknown_voxel_size_is_an_error_where_mm_are_scored_and_can_be_stated(
-    shared_dir: Path, tmp_path: Path
+    generate: Generate, tmp_path: Path
 ) -> None:
-    site_file = generate(shared_dir, tmp_path, "19")
+    generate("19")
+    site_file = tmp_path / "made" / "site.yaml"
     content = yaml.safe_load(LITS % ("", "", "[1, 2]"))
     content["labels"]["lesion"] = 2
     task = Task(
@@ -139,7 +132,8 @@ def test_an_unknown_voxel_size_is_an_error_where_mm_are_scored_and_can_be_stated
     assert sizes["31"] == pytest.approx((0.7, 0.7, 1))
 
 
-def test_values_of_several_classes_can_be_mapped(shared_dir: Path, tmp_path: Path) -> None:
-    site_file = generate(shared_dir, tmp_path, "10")
+def test_values_of_several_classes_can_be_mapped(generate: Generate, tmp_path: Path) -> None:
+    generate("10")
+    site_file = tmp_path / "made" / "site.yaml"
     site_file.write_text(site_file.read_text().replace("{polyp: 1}", "{polyp: 1, void: 255}"))
     assert [item for item in check(site_file) if item.level is Level.ERROR] == []

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import nibabel as nib
@@ -18,6 +19,7 @@ from typer.testing import CliRunner
 from flareseg.cli.console import console
 from flareseg.cli.data import app
 from flareseg.errors import FlaresegError
+from shared_cases import Generate
 
 pytestmark = pytest.mark.shared_data
 
@@ -28,17 +30,6 @@ LESIONS = {
     "patch": [64, 64],
     "lesion": {"label": "lesion", "small_mm": 20},
 }
-
-
-@pytest.fixture
-def generate(shared_dir: Path, tmp_path: Path):  # type: ignore[no-untyped-def]
-    def make(name: str, *arguments: str) -> Path:
-        (script,) = (shared_dir / "cases").glob(f"{name}_*.py")
-        command = [sys.executable, "-B", str(script), str(tmp_path / "made"), *arguments]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-        return Path(done.stdout.strip() or tmp_path / "made")
-
-    return make
 
 
 def flareseg(*arguments: object, code: int) -> str:
@@ -64,7 +55,7 @@ def on_a_plain_terminal(*arguments: object, code: int = 0) -> str:
     return " ".join(said.split())
 
 
-def site_of(folder: Path) -> dict:  # type: ignore[type-arg]
+def site_of(folder: Path) -> dict[str, Any]:
     return dict(yaml.safe_load((folder / "site.yaml").read_text()))
 
 
@@ -73,16 +64,16 @@ def cases_of(folder: Path) -> int:
 
 
 @pytest.mark.parametrize("word", ["no", "off", "0", "false", "No", "1_0", "true"])
-def test_05_a_label_value_is_a_number_from_1(generate, word: str) -> None:  # type: ignore[no-untyped-def]
+def test_05_a_label_value_is_a_number_from_1(generate: Generate, word: str) -> None:
     assert "liver" in flareseg("check", generate("05", word), code=2)
 
 
-def test_06_a_key_twice(generate) -> None:  # type: ignore[no-untyped-def]
+def test_06_a_key_twice(generate: Generate) -> None:
     assert "the key 'liver' is given twice" in flareseg("check", generate("06"), code=2)
 
 
 @pytest.mark.parametrize("name", ["07", "12"])
-def test_07_12_masks_lie_on_their_slices(generate, tmp_path: Path, name: str) -> None:  # type: ignore[no-untyped-def]
+def test_07_12_masks_lie_on_their_slices(generate: Generate, tmp_path: Path, name: str) -> None:
     flareseg("prepare", "chaos", generate(name), tmp_path / "out", code=0)
     for path in (tmp_path / "out/images").iterdir():
         image, label = (
@@ -94,7 +85,7 @@ def test_07_12_masks_lie_on_their_slices(generate, tmp_path: Path, name: str) ->
         assert np.mean(np.abs(image[label == 1] - 110) < 45) > 0.99
 
 
-def test_08_organs_that_overlap(generate, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_08_organs_that_overlap(generate: Generate, tmp_path: Path) -> None:
     said = flareseg("prepare", "totalsegmentator", source := generate("08"), tmp_path / "out", code=0)
     assert "hold voxels that are kidney_left and spleen" in said
     values = site_of(tmp_path / "out")["labels"]
@@ -105,7 +96,7 @@ def test_08_organs_that_overlap(generate, tmp_path: Path) -> None:  # type: igno
             np.testing.assert_array_equal(np.isin(merged, values[organ]), truth)
 
 
-def test_15_a_name_that_is_not_utf_8(generate, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_15_a_name_that_is_not_utf_8(generate: Generate, tmp_path: Path) -> None:
     folder = generate("15")
     source = Path(os.fsdecode(os.fsencode(folder) + b"/M\xfcnchen"))
     assert "Next: flareseg data check" in on_a_plain_terminal("prepare", "lits", source, tmp_path / "out")
@@ -117,11 +108,11 @@ def test_15_a_name_that_is_not_utf_8(generate, tmp_path: Path) -> None:  # type:
     assert "Page: " in said
 
 
-def test_17_a_volume_that_is_there_twice(generate, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_17_a_volume_that_is_there_twice(generate: Generate, tmp_path: Path) -> None:
     assert "is there twice" in flareseg("prepare", "lits", generate("17"), tmp_path / "out", code=2)
 
 
-def test_18_subjects_without_any_organ(generate, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_18_subjects_without_any_organ(generate: Generate, tmp_path: Path) -> None:
     source = generate("18")
     said = flareseg("prepare", "totalsegmentator", source, tmp_path / "out", code=0)
     assert "2 cases hold none of the labels (s0000, s0004)" in said
@@ -131,13 +122,13 @@ def test_18_subjects_without_any_organ(generate, tmp_path: Path) -> None:  # typ
 
 
 @pytest.mark.parametrize("word", ["Background", "BACKGROUND"])
-def test_22_background_in_capitals(generate, tmp_path: Path, word: str) -> None:  # type: ignore[no-untyped-def]
+def test_22_background_in_capitals(generate: Generate, tmp_path: Path, word: str) -> None:
     flareseg("prepare", "nnunet", generate("22", word), tmp_path / "out", code=0)
     assert site_of(tmp_path / "out")["labels"] == {"liver": [1, 2], "tumor": [2]}
 
 
 @pytest.mark.parametrize(("mixed", "words"), [("no", "Leave --window away"), ("mixed", "Prepare the two kinds apart")])
-def test_24_32_a_window_on_hu(generate, tmp_path: Path, mixed: str, words: str) -> None:  # type: ignore[no-untyped-def]
+def test_24_32_a_window_on_hu(generate: Generate, tmp_path: Path, mixed: str, words: str) -> None:
     source = generate("24", mixed)
     window = ("--window", "-160", "240")
     assert words in flareseg("prepare", "lits", source, tmp_path / "out", *window, code=2)
@@ -146,12 +137,12 @@ def test_24_32_a_window_on_hu(generate, tmp_path: Path, mixed: str, words: str) 
     assert "intensity" not in site_of(tmp_path / "out")
 
 
-def test_28_slices_without_a_slope(generate, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_28_slices_without_a_slope(generate: Generate, tmp_path: Path) -> None:
     said = flareseg("prepare", "chaos", generate("28"), tmp_path / "out", code=2)
     assert "3 of 12 slices have no RescaleSlope" in said
 
 
-def test_31_one_label_off(generate, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_31_one_label_off(generate: Generate, tmp_path: Path) -> None:
     source = generate("31")
     said = flareseg("prepare", "lits", source, tmp_path / "out", code=2)
     assert "1 of 7 cases cannot be prepared: volume-53" in said
@@ -160,7 +151,7 @@ def test_31_one_label_off(generate, tmp_path: Path) -> None:  # type: ignore[no-
     assert cases_of(tmp_path / "out") == 6
 
 
-def test_34_a_cyst_of_the_kidney_is_no_lesion_of_the_liver(generate, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_34_a_cyst_of_the_kidney_is_no_lesion_of_the_liver(generate: Generate, tmp_path: Path) -> None:
     (tmp_path / "task.yaml").write_text(yaml.safe_dump(LESIONS))
     source = generate("34")
     said = flareseg("prepare", "totalsegmentator", source, tmp_path / "out", "--task", tmp_path / "task.yaml", code=0)
