@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.federation import Run, federation, run_job
 from benchmarks.job import tiny_sites
 from benchmarks.measure import DEFAULT_JOB, Row
-from flareseg.flare.server.selector import site_dice
+from flareseg.federation.best_models import site_dice
 from flareseg.job.folder import stage_job
 from flareseg.report import load_record
 

@@ -21,12 +21,12 @@ FLOORS = [
     ("config", "files", "aggregation", "fedgs"),
     ("networks", "transforms", "data/faults", "data/phantom"),
     ("data", "record", "augmentations"),
-    ("data/check", "data/prepare", "privacy"),
+    ("data/check", "data/prepare", "federation", "privacy"),
     ("learning", "job"),
-    ("flare",),
+    ("flare", "simulation"),
     ("flare/server", "flare/site", "flare/safeguards", "report"),
     ("flare/provision", "inference", "export"),
-    ("flare/site_check", "poc"),
+    ("experiment", "flare/site_check", "poc"),
     ("cli",),
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -14,6 +14,8 @@ COMMANDS = {
     "site": "Run a site: ready to join, approved jobs, what left it.",
     "job": "Bundle, resume and watch jobs.",
     "compare": "Run each job with each seed on this machine, and print means and differences.",
+    "simulate": "Run a job in one process, without NVFlare: the same numbers as poc run, in less time.",
+    "experiment": "Run arms by data by seeds, each a small file of results, and report their differences.",
     "predict": "Segment images with a trained model: label maps, volumes, and a sign of quality.",
     "export": "Write a model as MONAI bundle or TorchScript, with a card; both run without flareseg.",
     "report": "Write the report of a run or of federated statistics; with --site overlays and GIN samples of a site.",

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from flareseg.cli.console import console, tell
-from flareseg.cli.poc import PROJECT, REPORTS, Changes, Data, Project, Rounds, changes_of
+from flareseg.cli.options import Changes, Data, Rounds, changes_of
+from flareseg.cli.poc import PROJECT, REPORTS, Project
 from flareseg.cli.progress import JobProgress
 from flareseg.errors import ExitCode, SettingsError
 from flareseg.job.folder import load_job

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from flareseg.cli.console import console, tell
-from flareseg.cli.poc import Changes, Job
+from flareseg.cli.options import Changes, Job
 from flareseg.cli.progress import JobProgress, end
 from flareseg.flare.session import download_result, kit_user, lead_session, resume_job, wait_for_job
 from flareseg.job.bundle import bundle_job

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from flareseg.cli.console import console, tell
+from flareseg.cli.options import Changes, Data, Job, Rounds, changes_of
 from flareseg.cli.progress import JobProgress, end
 from flareseg.errors import ExitCode
-from flareseg.job.library import find_job
 from flareseg.poc.run import Outcome, Plan, resume, run_job, stage, start_federation, submit, watch_and_download
 from flareseg.poc.site_words import site_failures
 from flareseg.poc.workspace import PocWorkspace
@@ -23,26 +23,12 @@ from flareseg.shipped import shipped
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
-Job = Annotated[
-    Path,
-    typer.Argument(parser=find_job, metavar="JOB", help="Job folder, or a name that flareseg job list shows."),
-]
 Workspace = Annotated[Path, typer.Option(help="Folder for data, kits, logs, result and report.")]
-Data = Annotated[
-    Path | None, typer.Option(help="Folder with <site>/site.yaml for each site. Without it: the embedded data.")
-]
 Project = Annotated[Path, typer.Option(help="Provisioning project to start from.", show_default="the one of flareseg")]
-Rounds = Annotated[int | None, typer.Option(min=1, help="Number of rounds, instead of the task's.")]
-Changes = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of task.yaml.")]
 
 REPORTS = "report"
 _WORKSPACE = Path("build/poc")
 PROJECT = shipped("poc/project.yml")
-
-
-def changes_of(rounds: int | None, changes: list[str] | None) -> list[str]:
-    """All changes of task.yaml as KEY=VALUE."""
-    return [*(changes or []), *([f"training.rounds={rounds}"] if rounds else [])]
 
 
 def _finish(workspace: PocWorkspace, outcome: Outcome) -> None:

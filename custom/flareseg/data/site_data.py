@@ -2,18 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from flareseg.config.site import Site
 from flareseg.config.task import Task
-from flareseg.data.cache import Cache
+from flareseg.data.cache import Cache, Volume
 from flareseg.data.case import Case, SplitName
 from flareseg.data.datalist import load_listing
 from flareseg.data.faults import SplitFault
 from flareseg.data.faults.findings import CaseError, Finding
 from flareseg.data.scratch import sweep
 from flareseg.data.volumes import Volumes, VolumeStore
+
+
+class LearningData(Protocol):
+    """What a learner asks of its data: :class:`SiteData`, or several sites' at one place.
+
+    Attributes:
+        site: device and threads.
+        excluded: number of cases that are excluded by name.
+        left_out: number of cases that are left out for a fault of their own.
+    """
+
+    site: Site
+    excluded: int
+    left_out: int
+
+    def volumes(self, split: SplitName) -> Sequence[Volume]:
+        """The volumes of one split, in a fixed order."""
+        ...
+
+    def patients(self, split: SplitName) -> dict[str, list[int]]:
+        """For each patient of a split the numbers of its volumes."""
+        ...
+
+    @property
+    def annotated(self) -> list[int]:
+        """Indices of the task's labels that are annotated."""
+        ...
 
 
 class SiteData:

@@ -62,7 +62,6 @@ class TaskName:
 META_MEAN_SCALE = "mean_scale"
 METRIC_DICE = "val_dice"
 METRIC_SMALL_DICE = "val_small_dice"
-MODEL_LAST, MODEL_BEST, MODEL_BEST_SMALL = "last", "best", "best_small"
 
 RUN_FOLDER = "flareseg"
 RECORD_FILE = "record.json"

@@ -17,12 +17,12 @@ from flareseg.config.task import Task
 from flareseg.data.cache import Volume
 from flareseg.data.case import SplitName
 from flareseg.data.sampling import PatchSampler
-from flareseg.data.site_data import SiteData
+from flareseg.data.site_data import LearningData
 from flareseg.errors import ErrorCode, FlaresegError
 from flareseg.fedgs import CumulativeUpdate
 from flareseg.learning.gradient_scale import GradientScale
 from flareseg.learning.losses.annotated import AnnotatedLoss, AnnotatedLossOfVolume
-from flareseg.learning.metrics import Score, Scores, dice_by_size, dice_per_label
+from flareseg.learning.metrics import CaseScores, Scores, dice_by_size, dice_per_label
 from flareseg.learning.optimisation import RoundOptimizer, is_memory, steps_of_round
 from flareseg.learning.predict import Stopped, predict_parts
 from flareseg.learning.seeding import generator
@@ -73,6 +73,7 @@ class Learner:
         >>> from tempfile import TemporaryDirectory
         >>> from flareseg.config.site import load_site
         >>> from flareseg.data.phantom import PhantomSite, write_phantom_site
+        >>> from flareseg.data.site_data import SiteData
         >>> from flareseg.networks import initial_state
         >>> task = Task(
         ...     name="liver",
@@ -94,7 +95,7 @@ class Learner:
         (2, 1)
     """
 
-    def __init__(self, task: Task, data: SiteData, name: str, privacy: DifferentialPrivacy | None = None) -> None:
+    def __init__(self, task: Task, data: LearningData, name: str, privacy: DifferentialPrivacy | None = None) -> None:
         self.task = task
         self.privacy = privacy
         self.data = data
@@ -211,7 +212,6 @@ class Learner:
             waiting_seconds=waiting,
         )
 
-    @torch.no_grad()
     def validate(
         self,
         state: Mapping[str, torch.Tensor],
@@ -223,34 +223,40 @@ class Learner:
         Raises:
             Stopped: ``should_stop`` said so.
         """
+        scores = Scores.of(self.score_cases(state, split, should_stop), self.annotated_labels)
+        if split == "validation":
+            self._validation_loss = scores.loss
+        return scores
+
+    @torch.no_grad()
+    def score_cases(
+        self, state: Mapping[str, torch.Tensor], split: SplitName, should_stop: Callable[[], bool] = lambda: False
+    ) -> list[CaseScores]:
+        """Score weights on each volume of a split, in the order of the data.
+
+        Raises:
+            Stopped: ``should_stop`` said so.
+        """
         self.network.load_state_dict(self._own_values(state))
         self.network.eval()
-        annotated = self.data.annotated
-        lesion = self.task.lesion
-        dice: list[list[float]] = []
-        by_size: list[tuple[float, float]] = []
-        losses: list[float] = []
+        annotated, lesion = self.data.annotated, self.task.lesion
+        cases = []
         for volume in self.data.volumes(split):
             prediction, loss = self._segment(volume, should_stop)
-            losses.append(loss)
             truth = torch.from_numpy(np.array(volume.label[annotated], dtype=bool, order="C"))
-            dice.append(dice_per_label(prediction, truth).tolist())
+            dice = dice_per_label(prediction, truth).tolist()
+            small = large = math.nan
             if lesion and self.task.labels.index(lesion.label) in annotated:
                 index = self.task.labels.index(lesion.label)
                 predicted = prediction[annotated.index(index)].numpy()
-                by_size.append(dice_by_size(predicted, volume.label[index], volume.spacing, lesion.small))
-        mean_loss = Score.of(losses).mean
-        if split == "validation":
-            self._validation_loss = mean_loss
-        return Scores(
-            dice={
-                self.task.labels[index]: Score.of(values[position] for values in dice)
-                for position, index in enumerate(annotated)
-            },
-            small=Score.of(small for small, _ in by_size),
-            large=Score.of(large for _, large in by_size),
-            loss=mean_loss,
-        )
+                small, large = dice_by_size(predicted, volume.label[index], volume.spacing, lesion.small)
+            cases.append(CaseScores(dict(zip(self.annotated_labels, dice, strict=True)), small, large, loss))
+        return cases
+
+    @property
+    def annotated_labels(self) -> list[str]:
+        """Names of the labels that are annotated here."""
+        return [self.task.labels[index] for index in self.data.annotated]
 
     def _segment(self, volume: Volume, should_stop: Callable[[], bool]) -> tuple[torch.Tensor, float]:
         """Predict one volume with the weights loaded last.

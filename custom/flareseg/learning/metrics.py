@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -30,6 +30,23 @@ class Score:
 
 
 @dataclass(frozen=True)
+class CaseScores:
+    """Scores of one volume. They stay where the volume is: only means over volumes are sent.
+
+    Attributes:
+        dice: 3D Dice of each annotated label, NaN where neither truth nor prediction has it.
+        small: Dice of the small components of the lesion label, NaN where there is none.
+        large: the same for the large components.
+        loss: training loss.
+    """
+
+    dice: dict[str, float]
+    small: float
+    large: float
+    loss: float
+
+
+@dataclass(frozen=True)
 class Scores:
     """What validation at a site tells: numbers only.
 
@@ -44,6 +61,21 @@ class Scores:
     small: Score
     large: Score
     loss: float
+
+    @classmethod
+    def of(cls, cases: Sequence[CaseScores], labels: Iterable[str]) -> Scores:
+        """Summarise the volumes of a split.
+
+        Args:
+            cases: the volumes.
+            labels: the annotated labels, each of which is named also where there is no volume.
+        """
+        return cls(
+            dice={label: Score.of(case.dice[label] for case in cases) for label in labels},
+            small=Score.of(case.small for case in cases),
+            large=Score.of(case.large for case in cases),
+            loss=Score.of(case.loss for case in cases).mean,
+        )
 
     @property
     def mean(self) -> float:

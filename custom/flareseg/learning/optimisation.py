@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from flareseg.config.task import Task
-from flareseg.data.site_data import SiteData
+from flareseg.data.site_data import LearningData
 from flareseg.learning.schedules import Plateau
 from flareseg.networks.state import State
 
@@ -94,7 +94,7 @@ class RoundOptimizer:
         return kept
 
 
-def steps_of_round(task: Task, data: SiteData) -> int:
+def steps_of_round(task: Task, data: LearningData) -> int:
     """Give the steps of a site in a round: a set number, or whole batches of its slices or volumes."""
     settings = task.training
     if settings.epochs is None:

@@ -19,11 +19,12 @@ from nvflare.app_common.app_event_type import AppEventType
 
 from flareseg.config.task import Task
 from flareseg.errors import FlaresegError, plain
+from flareseg.federation.update_sum import Weights
 from flareseg.flare.names import Prop, job_min_clients, job_task
 from flareseg.flare.server.contribution import Contribution, read_contribution
 from flareseg.record.run import UpdateNotes
 
-Weights = dict[str, np.ndarray]
+__all__ = ["ContributionAggregator", "Weights"]
 
 
 class ContributionAggregator(Aggregator, ABC):

@@ -17,8 +17,9 @@ from nvflare.app_common.app_constant import AppConstants
 from pydantic import ValidationError
 
 from flareseg.errors import ErrorCode, FlaresegError
+from flareseg.federation.best_models import MODEL_LAST
 from flareseg.files import hold
-from flareseg.flare.names import MODEL_LAST, Happened
+from flareseg.flare.names import Happened
 from flareseg.flare.server.aggregator import ContributionAggregator
 from flareseg.flare.server.persistor import SegmentationModelPersistor
 from flareseg.flare.server.recorder import RunRecorder

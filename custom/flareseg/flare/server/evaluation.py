@@ -15,10 +15,10 @@ from nvflare.app_common.abstract.model import ModelLearnable, ModelLearnableKey
 
 from flareseg.aggregation.selection import best_model, mean_score
 from flareseg.data.case import SplitName
+from flareseg.federation.best_models import rank
 from flareseg.flare.names import Header, TaskName, job_min_clients, job_task, site_error, stamp
 from flareseg.flare.server.persistor import SegmentationModelPersistor
 from flareseg.flare.server.recorder import RunRecorder
-from flareseg.flare.server.selector import site_dice
 from flareseg.record.messages import ScoresMessage
 
 
@@ -119,13 +119,6 @@ class GlobalModelEvaluation(Controller):
             self._scores[site] = ScoresMessage.model_validate(from_shareable(result).data).of(job_task(fl_ctx))
         except (ValueError, TypeError) as error:  # pydantic's ValidationError is a ValueError
             self.log_error(fl_ctx, f"site {site}: scores left out, not of the expected form ({type(error).__name__})")
-
-
-def rank(validation: dict[str, dict[str, ScoresMessage]]) -> dict[str, dict[str, float]]:
-    """Site Dice of each model, of the sites that scored every model."""
-    models = {name: site_dice(scores) for name, scores in validation.items()}
-    everywhere = set.intersection(*(set(sites) for sites in models.values())) if models else set()
-    return {name: {site: sites[site] for site in sorted(everywhere)} for name, sites in models.items() if everywhere}
 
 
 def _same(one: ModelLearnable, other: ModelLearnable) -> bool:

@@ -14,7 +14,8 @@ from nvflare.app_common.abstract.model_persistor import ModelPersistor
 from nvflare.app_common.app_constant import AppConstants
 
 import flareseg
-from flareseg.flare.names import MODEL_BEST, MODEL_BEST_SMALL, MODEL_LAST, job_task, run_folder
+from flareseg.federation.best_models import MODEL_BEST, MODEL_BEST_SMALL, MODEL_LAST
+from flareseg.flare.names import job_task, run_folder
 from flareseg.networks import initial_state
 from flareseg.record.model_file import load_model, save_model, to_numpy
 from flareseg.record.run import ModelNote

@@ -7,33 +7,16 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.app_event_type import AppEventType
 
-from flareseg.aggregation.selection import gain, mean_score
-from flareseg.flare.names import METRIC_DICE, METRIC_SMALL_DICE, MODEL_BEST, MODEL_BEST_SMALL
-from flareseg.record.messages import ScoresMessage
-from flareseg.record.run import ModelNote
+from flareseg.federation.best_models import MODEL_BEST, MODEL_BEST_SMALL, better_models
+from flareseg.flare.names import METRIC_DICE, METRIC_SMALL_DICE
 
-
-def site_dice(scores: dict[str, ScoresMessage]) -> dict[str, float]:
-    """Dice of each site that could score, the mean over its labels."""
-    return {site: score.mean for site, score in sorted(scores.items()) if score.mean is not None}
-
-
-def site_small_dice(scores: dict[str, ScoresMessage]) -> dict[str, float]:
-    """Dice of the small targets at each site that has any."""
-    return {site: score.small.mean for site, score in sorted(scores.items()) if score.small.mean is not None}
-
-
-def _is_better(sites: dict[str, float], score: float, kept: ModelNote) -> bool:
-    """By the sites that scored both models; where there are none, by the means."""
-    if sites.keys() & kept.sites.keys():
-        return gain(sites, kept.sites) > 0
-    return kept.score is None or score > kept.score
+_METRICS = {MODEL_BEST: METRIC_DICE, MODEL_BEST_SMALL: METRIC_SMALL_DICE}
 
 
 class BestModelSelector(FLComponent):
     """Keeps the model that was sent out in a round if accepted sites scored it better than the one kept before.
 
-    Better is what :func:`flareseg.aggregation.selection.gain` says: no site alone has much influence.
+    Better is what :func:`flareseg.federation.best_models.better_models` says.
 
     The scores that come with a contribution are of the incoming global model, so before aggregation the context's
     global model is the one they speak of. The last aggregate is scored by the evaluation workflow.
@@ -59,22 +42,15 @@ class BestModelSelector(FLComponent):
 
     def _compare(self, fl_ctx: FLContext) -> None:
         recorder = self._component(self.recorder_id, fl_ctx)
-        scores = recorder.scores()
         rounds_done = fl_ctx.get_prop(AppConstants.CURRENT_ROUND)
-        for name, metric, sites in (
-            (MODEL_BEST, METRIC_DICE, site_dice(scores)),
-            (MODEL_BEST_SMALL, METRIC_SMALL_DICE, site_small_dice(scores)),
-        ):
-            kept, score = recorder.kept(name), mean_score(sites.values())
-            if score is None or (kept is not None and not _is_better(sites, score, kept)):
-                continue
+        kept = {name: note for name in _METRICS if (note := recorder.kept(name)) is not None}
+        for name, note in better_models(recorder.scores(), kept, rounds_done).items():
             model = fl_ctx.get_prop(AppConstants.GLOBAL_MODEL)
-            note = ModelNote(rounds_done=rounds_done, score=score, sites=sites)
             if not self._component(self.persistor_id, fl_ctx).keep(name, model, note, fl_ctx):
                 return
-            self.log_info(fl_ctx, f"{name} model so far: {metric} {score:.4f} after {rounds_done} rounds")
-            if name == MODEL_BEST:
-                self._announce(metric, score, rounds_done, fl_ctx)
+            self.log_info(fl_ctx, f"{name} model so far: {_METRICS[name]} {note.score:.4f} after {rounds_done} rounds")
+            if name == MODEL_BEST and note.score is not None:
+                self._announce(METRIC_DICE, note.score, rounds_done, fl_ctx)
 
     def _announce(self, metric: str, score: float, rounds_done: int, fl_ctx: FLContext) -> None:
         selection = {

@@ -9,7 +9,7 @@ from nvflare.apis.fl_constant import FLContextKey
 from nvflare.apis.fl_context import FLContext
 
 from flareseg.config.task import Task
-from flareseg.data.site_data import SiteData
+from flareseg.data.site_data import LearningData
 from flareseg.errors import ErrorCode, FlaresegError
 from flareseg.networks.state import State
 from flareseg.privacy.budget import Budget
@@ -68,7 +68,7 @@ class SitePrivacy:
         root = Path(fl_ctx.get_engine().get_workspace().get_root_dir())
         return cls(scope_in_force(fl_ctx), str(fl_ctx.get_job_id()), root)
 
-    def begin_round(self, task: Task, data: SiteData) -> None:
+    def begin_round(self, task: Task, data: LearningData) -> None:
         """Under differential privacy, spend the round's steps.
 
         Raises:

@@ -14,11 +14,10 @@ from nvflare.apis.wf_comm_spec import WFCommSpec
 
 from flareseg.aggregation.selection import mean_score
 from flareseg.errors import ErrorCode, FlaresegError, plain
+from flareseg.federation.best_models import rank, site_dice, site_small_dice
 from flareseg.flare.names import Header
 from flareseg.flare.safeguards.launcher import SurvivableHandle
-from flareseg.flare.server.evaluation import rank
 from flareseg.flare.server.recorder import RunRecorder, named_sites
-from flareseg.flare.server.selector import site_dice, site_small_dice
 from flareseg.flare.server.workflow import SegmentationTraining
 from flareseg.flare.site.executor import SegmentationExecutor
 from flareseg.flare.site.privacy import scope_in_force
