@@ -16,14 +16,14 @@ from flareseg.experiment.run import run_experiment
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
-File = Annotated[Path, typer.Argument(metavar="FILE", help="The experiment, such as experiments/joint.yaml.")]
+ExperimentFile = Annotated[Path, typer.Argument(metavar="FILE", help="The experiment, such as experiments/joint.yaml.")]
 Results = Annotated[Path, typer.Option(help="Folder of results, below it one for each experiment.")]
 _RESULTS = Path("experiments/results")
 
 
 @app.command(epilog="Example: flareseg experiment run experiments/joint.yaml --seeds 0")
 def run(
-    file: File,
+    file: ExperimentFile,
     results: Results = _RESULTS,
     workspace: Annotated[Path, typer.Option(help="Folder for data, prepared volumes and models.")] = Path(
         "build/experiments"
@@ -42,7 +42,7 @@ def run(
 
 @app.command(epilog="Example: flareseg experiment report experiments/joint.yaml")
 def report(
-    file: File,
+    file: ExperimentFile,
     results: Results = _RESULTS,
     output: Annotated[Path, typer.Option(help="Folder for page and table.")] = Path("build/evidence"),
 ) -> None:

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from flareseg.config.settings import Settings, load_settings
 from flareseg.data.phantom import PhantomModality, PhantomSite
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+ShortName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 
 
 class EmbeddedSite(Settings):
@@ -69,7 +69,7 @@ class Cell(NamedTuple):
 class Experiment(Settings):
     """A question and the runs that answer it."""
 
-    name: Name
+    name: ShortName
     """Name of the experiment and of its folder of results."""
     question: str
     """What is asked, in a sentence."""
@@ -77,9 +77,9 @@ class Experiment(Settings):
     """Job that every arm starts from: a folder, or a name that ``flareseg job list`` shows."""
     set: tuple[str, ...] = ()
     """Changes of its task for every arm, as ``KEY=VALUE``."""
-    data: Annotated[dict[Name, DataSet], Field(min_length=1)]
+    data: Annotated[dict[ShortName, DataSet], Field(min_length=1)]
     """Data sets by name."""
-    arms: Annotated[dict[Name, ArmSettings], Field(min_length=1)]
+    arms: Annotated[dict[ShortName, ArmSettings], Field(min_length=1)]
     """What is compared, by name."""
     differences: tuple[tuple[str, str], ...] = ()
     """Pairs of arms, the second to be taken from the first."""

@@ -23,11 +23,15 @@ from flareseg.job.library import find_job
 from flareseg.simulation.places import sites_below
 from flareseg.simulation.run import OnProgress, simulate
 
-Tell = Callable[[str], None]
-
 
 def run_experiment(
-    experiment: Experiment, results: Path, workspace: Path, *, tell: Tell, show: OnProgress, seeds: Sequence[int] = ()
+    experiment: Experiment,
+    results: Path,
+    workspace: Path,
+    *,
+    tell: Callable[[str], None],
+    show: OnProgress,
+    seeds: Sequence[int] = (),
 ) -> bool:
     """Run every cell that has no result yet, or one of other settings.
 

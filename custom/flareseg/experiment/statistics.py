@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from flareseg.experiment.result import CaseResult, CellResult
 
-SCORES = ("organs", "lesion", "small", "large")
+TEST_SCORES = ("organs", "lesion", "small", "large")
 """Mean Dice over the organs of a case; Dice of its lesion label, of the small and of the large components alone."""
 DRAWS = 4000
 _INTERVAL = (2.5, 97.5)
@@ -119,7 +119,7 @@ def rows_of(cells: Sequence[CellResult], arms: Sequence[str], pairs: Sequence[tu
         seeds = {arm: sorted(seed for name, seed in of_data if name == arm) for arm in arms}
         modalities = sorted({modality for cell in of_data.values() for modality in cell.modalities.values()})
         for modality in modalities:
-            for score in SCORES:
+            for score in TEST_SCORES:
                 row = EstimateRow(data=data, modality=modality, score=score, arms={}, differences={})
                 found.append(row)
                 for arm in arms:
