@@ -3,6 +3,7 @@
 # make jobs   configuration of jobs/ from its templates
 # make bench  speed, memory and bytes beside peers     make privacy  what each privacy scope costs
 # make test-faults  processes killed, network cut, disk full     make soak  100 rounds without growth
+# make evidence-quick  one seed of three experiments, their differences (experiments/)
 # make fuzz  damaged and hostile files and messages
 
 PYTHON ?= python3
@@ -14,7 +15,7 @@ export OMP_NUM_THREADS ?= 1
 # Tests of one file, or of one running federation, stay together; the order is that of tests/conftest.py.
 SIDE_BY_SIDE := -n 2 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: setup demo jobs test test-all test-faults soak bench privacy check clean constraints
+.PHONY: setup demo jobs test test-all test-faults soak bench privacy evidence-quick check clean constraints
 
 setup: $(STAMP)
 
@@ -51,6 +52,12 @@ bench: setup
 
 privacy: setup
 	$(BIN)/python -m benchmarks.privacy
+
+# Results of its own: those of the checkout are of three seeds.
+EVIDENCE := gin-limited gs-small joint
+evidence-quick: setup
+	for name in $(EVIDENCE); do $(BIN)/flareseg experiment run experiments/$$name.yaml --seeds 0 --results build/evidence-quick || exit; done
+	for name in $(EVIDENCE); do $(BIN)/flareseg experiment report experiments/$$name.yaml --results build/evidence-quick; done
 
 test-faults: setup
 	PYTHONPATH=tests $(BIN)/python -m faults

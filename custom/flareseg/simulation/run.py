@@ -15,7 +15,7 @@ import numpy as np
 import flareseg
 from flareseg.aggregation.selection import best_model
 from flareseg.config.task import Task
-from flareseg.errors import SettingsError
+from flareseg.errors import ErrorCode, FlaresegError, SettingsError, plain
 from flareseg.federation.best_models import MODEL_LAST, better_models, rank
 from flareseg.federation.update_sum import UpdateSum, Weights
 from flareseg.job.folder import load_job
@@ -71,7 +71,8 @@ def simulate(
         show: called with the progress after each round, see :meth:`flareseg.record.run.RunRecord.progress`.
 
     Raises:
-        FlaresegError: job or data cannot be used, or the training diverged.
+        FlaresegError: job or data cannot be used, or the training diverged; updates that a server would refuse are
+            refused here too.
     """
     meta, task = load_job(job)
     if meta.get("scope") != "open":
@@ -125,13 +126,24 @@ class _Run:
             for name, learner in self.places.trainers.items():
                 before = time.perf_counter()
                 score, result = self._local_round(learner, weights, number)
+                try:
+                    updates.add(name, to_numpy(result.update), result.steps, result.mean_scale)
+                except ValueError as error:
+                    of_round.refused[name] = plain(str(error))
+                    continue
                 if score is not None:
                     scores[name] = score
-                updates.add(name, to_numpy(result.update), result.steps, result.mean_scale)
                 of_round.accepted = sorted({*of_round.accepted, name})
                 of_round.steps[name] = result.steps
                 if name in self.places.sites:
                     of_round.sites[name] = _report(learner, score, result, time.perf_counter() - before)
+            if len(of_round.accepted) < self.record.min_clients:
+                raise FlaresegError(
+                    f"Round {number}: {len(of_round.accepted)} updates accepted, {self.record.min_clients} needed "
+                    f"({of_round.missing()}).",
+                    "Lower optimizer.lr, or min_clients in meta.json.",
+                    code=ErrorCode.DIVERGED,
+                )
             for name, note in better_models(scores, self.record.models, number).items():
                 self._keep(name, weights, note)
             of_round.updates = updates.notes()
@@ -152,11 +164,13 @@ class _Run:
         """Score the kept models on the validation sets, then the winner on every site's test set."""
         evaluation = self.record.evaluation
         evaluation.expected = sorted(self.places.sites)
+        refused = self.record.rounds[-1].refused  # in the last round: these are not asked
         for name in sorted(self.models, key=("last", "best", "best_small").index):
             twin = next((other for other in evaluation.validation if _same(self.models[other], self.models[name])), "")
             evaluation.validation[name] = evaluation.validation.get(twin) or {
                 place: _message(learner.validate(to_torch(self.models[name])))
                 for place, learner in sorted(self.places.trainers.items())
+                if place not in refused
             }
             self.show("RUNNING", self.record.progress(time.time()))
         winner = best_model(rank(evaluation.validation))
@@ -167,6 +181,7 @@ class _Run:
         cases = {
             name: learner.score_cases(to_torch(self.models[winner]), "testing")
             for name, learner in sorted(self.places.sites.items())
+            if name not in refused
         }
         evaluation.winner = winner
         evaluation.testing = {

@@ -14,7 +14,7 @@ from flareseg.aggregation import ServerMomentum
 from flareseg.config.site import load_site
 from flareseg.config.task import Task
 from flareseg.data.site_data import SiteData
-from flareseg.errors import SettingsError
+from flareseg.errors import FlaresegError, SettingsError
 from flareseg.job.folder import stage_job
 from flareseg.learning.learner import Learner
 from flareseg.networks import initial_state
@@ -90,6 +90,12 @@ def test_pooled_data_is_one_place(place: Path) -> None:
     assert [item.accepted for item in record.rounds] == [["pooled"], ["pooled"]]
     assert record.evaluation.validation["last"]["pooled"].dice["liver"].volumes == len(SITES)
     assert set(record.evaluation.testing) == set(SITES)
+
+
+def test_updates_that_a_server_would_refuse_are_refused(place: Path, tmp_path: Path) -> None:
+    job = stage_job(JOB, tmp_path / "job", [*tiny_changes(), "optimizer={name: adamw, lr: 100}"])
+    with pytest.raises(FlaresegError, match=r"Round 0: 0 updates accepted, 2 needed \(ct-a refused: its norm should"):
+        simulate(job, sites_below(place / "data"), tmp_path / "run", cache=place / "cache")
 
 
 def test_scopes_that_only_a_site_can_apply_are_refused(place: Path) -> None:
