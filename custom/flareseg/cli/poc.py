@@ -17,7 +17,7 @@ from flareseg.poc.workspace import PocWorkspace
 from flareseg.processes import processes_of
 from flareseg.report import load_record, report_facts, summary_table, write_report
 from flareseg.report.folder import report_folder
-from flareseg.report.owner import model_line, winner_file, write_owner_pages
+from flareseg.report.owner import model_line, next_line, winner_file, write_owner_pages
 from flareseg.report.statistics import load_statistics, write_statistics
 from flareseg.shipped import shipped
 
@@ -48,11 +48,14 @@ def _finish(workspace: PocWorkspace, outcome: Outcome) -> None:
     failed = sorted({*record.evaluation.failed, *(site for item in record.rounds for site in item.failed)})
     for site, words in site_failures(workspace.kits, failed, record.job_id).items():
         tell(f"{site} says: {words}")
-    tell(f"Report: {html}\nFacts:  {facts_file}\nResult: {result}\n{model_line(result)}".rstrip())
+    tell(f"Report: {html}\nFacts:  {facts_file}")
     links = write_owner_pages(record, result, workspace.kits, folder / "sites", tell)
     if links:
         write_report(record, folder, links=links, model=model)
-        tell(f"Images: {', '.join(str(folder / page) for _, page in links)}")
+        tell("\n".join(f"Images: {folder / page}" for _, page in links))
+    tell(f"Result: {result}\n{model_line(result)}".rstrip())
+    if links and (line := next_line(record, result, workspace.kits / links[-1][0])):
+        tell(line)
     end(facts.status, outcome.status)
 
 

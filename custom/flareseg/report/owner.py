@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from flareseg.config.site import load_site
+from flareseg.config.site import SITE_FILE, load_site
 from flareseg.config.task import Task
+from flareseg.data.datalist import load_cases
 from flareseg.errors import FlaresegError, SettingsError
 from flareseg.files import sha256_of
 from flareseg.record.run import RunRecord
@@ -94,9 +98,32 @@ def write_owner_pages(
     return links
 
 
-def _write_page(record: RunRecord, result: Path, kit: Path, folder: Path, name: str) -> Path:
+def next_line(record: RunRecord, result: Path, kit: Path) -> str:
+    """A command that applies the winning model to a test case of a site, in one line; empty if the site has none.
+
+    Args:
+        record: the run's record.
+        result: the downloaded result.
+        kit: the site's startup kit, on this machine.
+    """
+    site = load_site(kit / "local" / SITE_FILE)
+    cases = load_cases(site.data)["testing"]
+    if not cases:
+        return ""
+    program = "flareseg" if shutil.which("flareseg") else sys.argv[0]  # not on the path where nobody activated .venv
+    words = [program, "predict", str(_model_of(record, result, kit))]
+    words += [str(path) for path in cases[0].files[:-1]]
+    return f"Next:   {shlex.join([*words, '--modality', site.modality, '-o', 'predicted', '--preview'])}"
+
+
+def _model_of(record: RunRecord, result: Path, kit: Path) -> Path:
+    """The winning model as a site can read it."""
     decrypted = kit / "models" / f"{record.job_id}.pt"  # what the server could not read, its site keeps decrypted
-    model = decrypted if decrypted.is_file() else find_model(result)
-    site = load_site(kit / "local" / "site.yaml")
+    return decrypted if decrypted.is_file() else find_model(result)
+
+
+def _write_page(record: RunRecord, result: Path, kit: Path, folder: Path, name: str) -> Path:
+    model = _model_of(record, result, kit)
+    site = load_site(kit / "local" / SITE_FILE)
     with_cache = site if site.cache else site.model_copy(update={"cache": kit / "cache"})
     return write_site_report(load_result_task(model), with_cache, model, folder, name=name)

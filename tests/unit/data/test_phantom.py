@@ -14,12 +14,13 @@ import pytest
 import yaml
 from scipy import ndimage
 
+from flareseg.data.components import equivalent_diameters, label_components
 from flareseg.data.phantom import DEFAULT_SITES, PHANTOM_VERSION, PhantomSite, case_rng, make_case, write_phantom_site
 from flareseg.data.phantom.anatomy import draw_anatomy
 from flareseg.data.phantom.canvas import Tissue
 from flareseg.data.phantom.case import LABELS
 from flareseg.data.phantom.grid import PhantomGrid, smooth_field
-from flareseg.data.phantom.lesions import GAP_MM, LARGEST_MM, SMALLEST_MM, add_lesions, draw_diameters
+from flareseg.data.phantom.lesions import GAP_MM, LesionPlan, add_lesions
 
 SITE = PhantomSite("ct-t", "CT", training=2, validation=1, testing=1)
 CASES = 10
@@ -132,12 +133,13 @@ def test_lesions_lie_inside_the_liver():
         grid = PhantomGrid((144, 112, 32), (2.5, 2.5, 4.0))
         canvas = draw_anatomy(grid, rng)
         before = canvas.tissue.copy()
-        lesions = add_lesions(canvas.tissue, grid, rng)
+        lesions = add_lesions(canvas.tissue, grid, rng, LesionPlan())
         inside = canvas.tissue == Tissue.LESION
         assert np.isin(before[inside], (Tissue.LIVER, Tissue.HEPATIC_VESSEL)).all()
         np.testing.assert_array_equal(before[~inside], canvas.tissue[~inside])
         parts, count = ndimage.label(inside, np.ones((3, 3, 3)))
-        assert count == len(lesions) <= 5
+        assert count == len(lesions)
+        assert 5 <= count <= 12
         for lesion in lesions:  # each is one part, of the size it was drawn with
             at = tuple(np.rint((np.array(lesion.centre) + grid.extent) / grid.spacing).astype(int))
             volume = (parts == parts[at]).sum() * 25.0
@@ -152,26 +154,38 @@ def test_lesion_diameters(cases, modality):
         voxel = abs(np.linalg.det(affine[:3, :3]))
         parts, count = ndimage.label(labels == 5, np.ones((3, 3, 3)))
         diameters = np.cbrt(np.bincount(parts.ravel())[1:] * voxel * 6 / np.pi)
-        assert count <= 5
-        assert (diameters > SMALLEST_MM).all()
-        assert (diameters < LARGEST_MM + 2.0).all()
+        assert 5 <= count <= 12
+        assert (diameters > 3.0).all()  # the one voxel that the smallest always get
+        assert (diameters < 42.0).all()
 
 
 def test_lesion_distribution():
-    rng = np.random.default_rng(0)
-    patients = [draw_diameters(rng) for _ in range(3000)]
-    diameters = np.concatenate([p for p in patients if p])
-    assert 0.08 < np.mean([not p for p in patients]) < 0.12
-    assert max(map(len, patients)) == 5
-    assert SMALLEST_MM <= diameters.min() < 3.1
-    assert 38 < diameters.max() <= LARGEST_MM
-    assert 0.6 < (diameters < 15).mean() < 0.75
+    rng, plan = np.random.default_rng(0), LesionPlan(count=(4, 7), diameter=(5.0, 30.0))
+    patients = [plan.draw(rng) for _ in range(2000)]
+    diameters = np.concatenate(patients)
+    assert {len(patient) for patient in patients} == {4, 5, 6, 7}
+    assert all(patient == sorted(patient, reverse=True) for patient in patients)
+    assert 5.0 <= diameters.min() < 5.1
+    assert 29 < diameters.max() <= 30.0
+    assert 0.5 < (diameters < np.sqrt(5 * 30)).mean() < 0.6  # the middle of the logarithms, bent towards the small end
     assert np.linalg.norm([2.6, 2.6, 5.2]) < GAP_MM
+
+
+def test_the_default_sites_differ_in_the_size_of_their_lesions():
+    """FedGS's premise: one site has small lesions, another the voxels of lesions in large ones."""
+    rng = np.random.default_rng(0)
+    share = {}
+    for site in DEFAULT_SITES:
+        diameters = np.concatenate([site.lesions.draw(rng) for _ in range(500)])
+        share[site.name] = (diameters[diameters < 20] ** 3).sum() / (diameters**3).sum()
+    assert share["ct-a"] > 0.95
+    assert share["ct-b"] < 0.25
+    assert 0.05 < share["mr-a"] < 0.4
 
 
 def test_map_without_liver_gets_no_lesion():
     tissue = np.full((8, 8, 8), Tissue.FAT, dtype=np.uint8)
-    assert add_lesions(tissue, PhantomGrid(tissue.shape, (2.5, 2.5, 4.0)), np.random.default_rng(1)) == []
+    assert add_lesions(tissue, PhantomGrid(tissue.shape, (2.5, 2.5, 4.0)), np.random.default_rng(1), LesionPlan()) == []
     assert (tissue == Tissue.FAT).all()
 
 
@@ -282,6 +296,7 @@ def test_descriptions(folder):
         "site": "ct-t",
         "modality": "CT",
         "counts": {"training": 2, "validation": 1, "testing": 1},
+        "lesions": {"count": [5, 12], "diameter": [6.0, 40.0]},
     }
     assert {p.name for p in folder.iterdir()} == {"images", "labels", "datalist.json", "site.yaml", "phantom.json"}
 
@@ -333,6 +348,7 @@ def test_interrupted_run_is_resumed_and_not_mixed(folder, tmp_path):
         (SITE, 8),
         (replace(SITE, training=3), 7),
         (replace(SITE, modality="MR"), 7),
+        (replace(SITE, lesions=LesionPlan(count=(1, 2))), 7),
     ],
 )
 def test_other_settings_are_refused(folder, site, seed):
@@ -373,5 +389,19 @@ def test_default_sites_make_mr_scarce():
     def total(modality: str, split: str) -> int:
         return sum(getattr(site, split) for site in DEFAULT_SITES if site.modality == modality)
 
-    assert (total("CT", "training"), total("MR", "training")) == (12, 2)
+    assert (total("CT", "training"), total("MR", "training")) == (12, 4)
     assert min(total("CT", "testing"), total("MR", "testing")) >= 8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("site", DEFAULT_SITES, ids=lambda site: site.name)
+def test_the_manual_counts_the_lesions_of_each_split(site):
+    found = {split: np.zeros(3, int) for split in ("training", "validation", "testing")}
+    for split, index in site.cases():
+        _, labels, affine = make_case(0, site.name, index, site.modality, lesions=site.lesions)
+        parts, voxels = label_components(labels == 5)
+        small = equivalent_diameters(voxels, np.diag(affine)[:3], parts.shape) < 20
+        found[split] += [1, small.sum(), (~small).sum()]
+    manual = (Path(__file__).parents[3] / "docs/data.md").read_text()
+    for split, counts in found.items():
+        assert " | ".join([f"| {site.name} | {site.modality} | {split}", *map(str, counts)]) + " |" in manual

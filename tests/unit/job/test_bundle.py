@@ -116,7 +116,7 @@ def test_the_files_of_the_review_pass_sha256sum(bundle: Path) -> None:
 
 def test_the_review_says_the_settings_and_marks_what_is_foreign(tmp_path: Path, bundle: Path) -> None:
     words = (bundle / REVIEW).read_text()
-    for part in ("liver, spleen, kidneys, lesion", "3 rounds of 20 steps", "Scope `open`", "206,889 shared numbers"):
+    for part in ("liver, spleen, kidneys, lesion", "3 rounds of 45 steps", "Scope `open`", "116,953 shared numbers"):
         assert part in words
     assert "allow-list" not in words
     config = tmp_path / "job" / "app/config/config_fed_client.json"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import numpy as np
 import pytest
 import typer
 import yaml
+from typer.testing import CliRunner
 
+from flareseg.cli.main import app
 from flareseg.cli.poc import _finish
 from flareseg.config.task import Task
 from flareseg.networks.state import initial_state
@@ -80,8 +83,25 @@ def ended(complete: RunRecord, tmp_path: Path) -> Ended:
 
 def test_pages_are_linked(ended: Ended, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert ended({}, False) == 0
-    assert "No page" not in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "No page" not in told
+    lines = told.splitlines()
+    pages = [line.removeprefix("Images: ") for line in lines if line.startswith("Images: ")]
+    assert [Path(page).is_file() for page in pages] == [True, True, True]
+    assert lines.index(f"Images: {pages[0]}") > next(i for i, line in enumerate(lines) if line.startswith("Report: "))
     assert 'href="sites/mr-a/mr-a.html"' in (tmp_path / "run/report/latest/report.html").read_text()
+
+
+def test_the_last_line_is_a_command_that_applies_the_model(
+    ended: Ended, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ended({}, False) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("Next:"))
+    command = shlex.split(line.removeprefix("Next:"))[1:]
+    command[command.index("predicted")] = str(tmp_path / "predicted")
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "predicted" / Path(command[2]).name).is_file()
 
 
 def test_the_model_file_is_named_with_its_digest(complete: RunRecord, tmp_path: Path) -> None:

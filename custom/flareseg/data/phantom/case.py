@@ -12,9 +12,9 @@ from flareseg.data.phantom.anatomy import draw_anatomy
 from flareseg.data.phantom.appearance import MRContrast, render_ct, render_mr
 from flareseg.data.phantom.canvas import Canvas, Tissue
 from flareseg.data.phantom.grid import PhantomGrid
-from flareseg.data.phantom.lesions import add_lesions
+from flareseg.data.phantom.lesions import ALL_SIZES, LesionPlan, add_lesions
 
-PHANTOM_VERSION = 2
+PHANTOM_VERSION = 3
 """Raised by one whenever a case's voxels change: results are compared only on the same version."""
 
 PhantomModality = Literal["CT", "MR"]
@@ -57,7 +57,12 @@ def case_rng(seed: int, site: str, index: int) -> np.random.Generator:
 
 
 def make_case(
-    seed: int, site: str, index: int, modality: PhantomModality, contrast: MRContrast = "t2"
+    seed: int,
+    site: str,
+    index: int,
+    modality: PhantomModality,
+    contrast: MRContrast = "t2",
+    lesions: LesionPlan = ALL_SIZES,
 ) -> tuple[NDArray[np.int16], NDArray[np.uint8], NDArray[np.float64]]:
     """Make one case. The same arguments give the same arrays.
 
@@ -67,6 +72,7 @@ def make_case(
         index: the case's number at its site, not negative.
         modality: "CT" or "MR".
         contrast: of an MR: the same patient on the same grid, weighted by T2 or by T1.
+        lesions: how many the patient has, and how large.
 
     Returns:
         The image (x, y, z), in HU for CT and in arbitrary units from 0 for MR; the labels (x, y, z) with
@@ -81,7 +87,7 @@ def make_case(
     body, lesion, scan, second_scan = case_rng(seed, site, index).spawn(4)
     grid = _draw_grid(modality, scan)
     canvas = draw_anatomy(grid, body)
-    add_lesions(canvas.tissue, grid, lesion)
+    add_lesions(canvas.tissue, grid, lesion, lesions)
     if modality == "CT":
         image = render_ct(canvas.tissue, grid, scan)
     else:

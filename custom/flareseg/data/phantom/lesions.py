@@ -11,11 +11,29 @@ from scipy import ndimage
 from flareseg.data.phantom.canvas import Tissue
 from flareseg.data.phantom.grid import PhantomGrid
 
-SMALLEST_MM = 3.0
-LARGEST_MM = 40.0
-NO_LESION_SHARE = 0.1
-MOST_LESIONS = 5
 GAP_MM = 7.5  # wider than a voxel's diagonal: lesions stay apart as connected components
+
+
+@dataclass(frozen=True)
+class LesionPlan:
+    """How many lesions each patient of a site has, and how large.
+
+    Attributes:
+        count: fewest and most of a patient.
+        diameter: smallest and largest in mm; log-uniform between them, with the exponent bent towards the small end.
+    """
+
+    count: tuple[int, int] = (5, 12)
+    diameter: tuple[float, float] = (6.0, 40.0)
+
+    def draw(self, rng: np.random.Generator) -> list[float]:
+        """Draw the diameters in mm of one patient's lesions, largest first."""
+        (fewest, most), (smallest, largest) = self.count, self.diameter
+        exponent = rng.random(int(rng.integers(fewest, most + 1))) ** 1.2
+        return sorted((smallest * (largest / smallest) ** exponent).tolist(), reverse=True)
+
+
+ALL_SIZES = LesionPlan()
 
 
 @dataclass(frozen=True)
@@ -26,19 +44,9 @@ class Lesion:
     diameter: float
 
 
-def draw_diameters(rng: np.random.Generator) -> list[float]:
-    """Draw the diameters in mm of one patient's lesions, largest first.
-
-    Log-uniform over 3 to 40 mm with the exponent bent towards the small end: two thirds are below 15 mm.
-    """
-    if rng.random() < NO_LESION_SHARE:
-        return []
-    count = int(rng.integers(1, MOST_LESIONS + 1))
-    exponent = rng.random(count) ** 1.2
-    return sorted((SMALLEST_MM * (LARGEST_MM / SMALLEST_MM) ** exponent).tolist(), reverse=True)
-
-
-def add_lesions(tissue: NDArray[np.uint8], grid: PhantomGrid, rng: np.random.Generator) -> list[Lesion]:
+def add_lesions(
+    tissue: NDArray[np.uint8], grid: PhantomGrid, rng: np.random.Generator, plan: LesionPlan
+) -> list[Lesion]:
     """Paint lesions into the liver of a tissue map, in place.
 
     A lesion lies wholly in the liver and apart from all others. One too large for the liver at hand is made smaller
@@ -48,11 +56,12 @@ def add_lesions(tissue: NDArray[np.uint8], grid: PhantomGrid, rng: np.random.Gen
         tissue: (x, y, z) tissue map, changed in place.
         grid: its voxels.
         rng: source of number, size, place and shape.
+        plan: bounds of number and size.
 
     Returns:
         The lesions painted.
     """
-    diameters = draw_diameters(rng)
+    diameters = plan.draw(rng)
     liver = np.isin(tissue, (Tissue.LIVER, Tissue.HEPATIC_VESSEL))
     if not diameters or not liver.any():
         return []
@@ -65,7 +74,7 @@ def add_lesions(tissue: NDArray[np.uint8], grid: PhantomGrid, rng: np.random.Gen
     lesions: list[Lesion] = []
     for wanted in diameters:
         diameter = min(wanted, 2 * float(room.max()) / 1.15)
-        if diameter < SMALLEST_MM:
+        if diameter < plan.diameter[0]:
             break
         # Voxel centres as lesion centres: even the smallest is seen.
         fits = np.flatnonzero(room >= 0.575 * diameter)

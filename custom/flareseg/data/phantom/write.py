@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from flareseg.config.yaml_core import dump_yaml
 from flareseg.data.phantom.appearance import MRContrast
 from flareseg.data.phantom.case import LABELS, PHANTOM_VERSION, PhantomModality, make_case
+from flareseg.data.phantom.lesions import ALL_SIZES, LesionPlan
 from flareseg.files import json_bytes, nifti_bytes, write_whole
 
 _RECORD = "phantom.json"
@@ -25,7 +26,7 @@ _ORIGIN = f"flareseg phantom {PHANTOM_VERSION}"
 
 @dataclass(frozen=True)
 class PhantomSite:
-    """A site to be made: its name, modality, numbers of cases, and of an MR the contrasts where each is a channel.
+    """A site to be made: name, modality, numbers of cases, its patients' lesions, and an MR's contrasts as channels.
 
     Raises:
         ValueError: if the name is no plain folder name, a number is negative or above its range of case numbers
@@ -37,6 +38,7 @@ class PhantomSite:
     training: int
     validation: int
     testing: int
+    lesions: LesionPlan = ALL_SIZES
     contrasts: tuple[MRContrast, ...] = ()
 
     def __post_init__(self) -> None:
@@ -59,11 +61,12 @@ class PhantomSite:
 
 
 DEFAULT_SITES = (
-    PhantomSite("ct-a", "CT", training=6, validation=2, testing=4),
-    PhantomSite("ct-b", "CT", training=6, validation=2, testing=4),
-    PhantomSite("mr-a", "MR", training=2, validation=2, testing=8),
+    PhantomSite("ct-a", "CT", 6, 2, 4, LesionPlan(count=(8, 12), diameter=(10.0, 20.0))),
+    PhantomSite("ct-b", "CT", 6, 2, 4, LesionPlan(count=(5, 9), diameter=(14.0, 40.0))),
+    PhantomSite("mr-a", "MR", 4, 2, 8, LesionPlan(count=(5, 12), diameter=(10.0, 40.0))),
 )
-"""The demo's federation: 12 CT and 2 MR training volumes, 8 test volumes of each modality."""
+"""The demo's federation: 12 CT and 4 MR training volumes, 8 test volumes of each modality. Lesions of ct-a are small,
+those of ct-b hold most of their voxels in large ones: what FedGS is for."""
 
 
 def write_phantom_site(root: Path, site: PhantomSite, *, seed: int, progress: Callable[[], None] | None = None) -> Path:
@@ -92,6 +95,7 @@ def write_phantom_site(root: Path, site: PhantomSite, *, seed: int, progress: Ca
         "site": site.name,
         "modality": site.modality,
         "counts": {split: getattr(site, split) for split in _FIRST_CASE},
+        "lesions": {name: list(bounds) for name, bounds in asdict(site.lesions).items()},
     }
     if site.contrasts:
         record["contrasts"] = list(site.contrasts)
@@ -104,7 +108,7 @@ def write_phantom_site(root: Path, site: PhantomSite, *, seed: int, progress: Ca
         datalist[split].append({"image": images if site.contrasts else images["t2"], "label": label})
         for contrast, image in images.items():
             if not all((folder / path).exists() for path in (image, label)):
-                voxels, labels, affine = make_case(seed, site.name, index, site.modality, contrast)
+                voxels, labels, affine = make_case(seed, site.name, index, site.modality, contrast, site.lesions)
                 write_whole(folder / image, nifti_bytes(voxels, affine, _ORIGIN))
                 write_whole(folder / label, nifti_bytes(labels, affine, _ORIGIN))
         if progress is not None:
