@@ -9,17 +9,33 @@ from pydantic import Field, model_validator
 
 from flareseg.config.settings import Settings, load_settings
 from flareseg.data.phantom import PhantomModality, PhantomSite
+from flareseg.data.phantom.lesions import ALL_SIZES, LesionPlan
 
 ShortName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 
 
+class EmbeddedLesions(Settings):
+    """Lesions of each patient of a site, see :class:`flareseg.data.phantom.lesions.LesionPlan`."""
+
+    count: tuple[int, int] = ALL_SIZES.count
+    """Fewest and most."""
+    diameter: tuple[float, float] = ALL_SIZES.diameter
+    """Smallest and largest in mm."""
+
+
 class EmbeddedSite(Settings):
-    """A site of the embedded data: modality and numbers of cases."""
+    """A site of the embedded data: modality, numbers of cases, lesions."""
 
     modality: PhantomModality
     training: Annotated[int, Field(ge=1)]
     validation: Annotated[int, Field(ge=1)]
     testing: Annotated[int, Field(ge=0)]
+    lesions: EmbeddedLesions = EmbeddedLesions()
+
+    def phantom(self, name: str) -> PhantomSite:
+        """The site as it is made."""
+        counts = self.model_dump(exclude={"lesions"})
+        return PhantomSite(name=name, **counts, lesions=LesionPlan(**self.lesions.model_dump()))
 
 
 class DataSet(Settings):
@@ -39,7 +55,7 @@ class DataSet(Settings):
 
     def phantom_sites(self) -> list[PhantomSite]:
         """The embedded sites as they are made."""
-        return [PhantomSite(name, **site.model_dump()) for name, site in self.embedded.items()]
+        return [site.phantom(name) for name, site in self.embedded.items()]
 
 
 class ArmSettings(Settings):
