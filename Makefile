@@ -1,5 +1,5 @@
 # make setup  the environment for development     make check  linters and types
-# make demo   the whole federation, four minutes  make test   unit and fast integration tests
+# make demo   the whole federation, five minutes  make test   unit and fast integration tests
 # make jobs   configuration of jobs/ from its templates
 # make bench  speed, memory and bytes beside peers     make privacy  what each privacy scope costs
 # make test-faults  processes killed, network cut, disk full     make soak  100 rounds without growth
