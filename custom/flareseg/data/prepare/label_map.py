@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from flareseg.config.task import Task
 from flareseg.data.prepare.lesion_names import Fit, fit_of, is_lesion, organ_of
 from flareseg.data.prepare.organ_names import canonical
-from flareseg.errors import SettingsError
+from flareseg.errors import SettingsError, plain
 
 Values = Mapping[str, tuple[int, ...]]
 LabelMap = dict[str, tuple[int, ...] | None]
@@ -59,7 +59,9 @@ def map_labels(organs: Values, task: Task | None, given: Sequence[str] = ()) -> 
     names = task.labels if task else tuple(dict.fromkeys([*map(canonical, organs), *said]))
     unknown = sorted(set(said) - set(names))
     if unknown:
-        raise SettingsError(f"--map names {', '.join(unknown)}, the task has {', '.join(names)}.", "Correct --map.")
+        raise SettingsError(
+            f"--map names {plain(', '.join(unknown))}, the task has {', '.join(names)}.", "Correct --map."
+        )
     mapped: LabelMap = {}
     doubts = []
     for name in names:
@@ -172,7 +174,9 @@ def _said(given: Sequence[str], organs: Values) -> LabelMap:
     for assignment in given:
         label, values = _read(assignment, organs)
         if label in said:
-            raise SettingsError(f"--map names {label} twice.", f"Give all of it at once: --map {label}=ORGAN,ORGAN.")
+            raise SettingsError(
+                f"--map names {plain(label)} twice.", f"Give all of it at once: --map {plain(label)}=ORGAN,ORGAN."
+            )
         said[label] = values
     return said
 
