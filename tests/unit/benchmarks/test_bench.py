@@ -12,8 +12,8 @@ from benchmarks.__main__ import main
     ("case", "name"),
     [
         ("gin", "GIN beside a training step"),
-        ("site", "FedGS at a site: peak memory"),
-        ("server", "accepting beside NVFlare's aggregator"),
+        pytest.param("site", "FedGS at a site: peak memory", marks=pytest.mark.slow),
+        pytest.param("server", "accepting beside NVFlare's aggregator", marks=pytest.mark.slow),
         ("preparing", "Preprocessing a volume"),
     ],
 )
