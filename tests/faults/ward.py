@@ -166,12 +166,12 @@ def differences(result: Path, reference: Path) -> list[str]:
 
 
 def facts(result: Path) -> dict[str, Any]:
-    """All of a record that does not tell of time and of the job's name."""
+    """All of a record but times, the job's name, and cosines, whose coordinates the server draws anew."""
     content = load_record(result).model_dump(mode="json")
     for key in ("job_id", "resumed_from", "started", "finished"):
         del content[key]
     for item in content["rounds"]:
-        del item["seconds"], item["overhead_seconds"]
+        del item["seconds"], item["overhead_seconds"], item["updates"]["cosines"]
         for report in item["sites"].values():
             del report["seconds"], report["training_seconds"]
     return content

@@ -50,7 +50,7 @@ def test_numbers_of_enough_patients_arrive_and_no_others(large_sites: Federation
         for secret in (b"case-3", b"images/case", b"site.yaml", b"MR liver", b"MR cases"):
             assert secret not in content, f"{secret!r} is in {path}"
     report(result, output=tmp_path)
-    page = (tmp_path / "statistics.html").read_text()
+    page = (tmp_path / "latest" / "statistics.html").read_text()
     assert page.count("<svg") >= 4
     assert "ct-b" in page
 
