@@ -15,9 +15,8 @@ from flareseg.data.cache import Cache
 from flareseg.data.datalist import load_cases
 from flareseg.errors import FlaresegError
 from flareseg.flare.server.checkpoint import Checkpoint
+from flareseg.learning.trained import load_trained
 from flareseg.record.model_file import load_model
-from flareseg.report.owner import load_result_task
-from flareseg.report.site_cases import segment
 from planted import goes_off, plant_array, plant_model
 
 PACKAGE = Path(flareseg.__file__).parent
@@ -80,16 +79,11 @@ def test_the_package_loads_nothing_that_could_run() -> None:
 
 
 @pytest.mark.parametrize("zipped", [True, False], ids=["PyTorch's format", "bare pickle"])
-def test_a_crafted_model_is_refused_and_not_run(tmp_path: Path, site_file: Path, task: Task, zipped: bool) -> None:
+def test_a_crafted_model_is_refused_and_not_run(tmp_path: Path, zipped: bool) -> None:
     path, marker = tmp_path / "best.pt", tmp_path / "marker"
     plant_model(path, marker, zipped=zipped)
     assert goes_off(path, marker)
-    for load in (
-        load_model,
-        Checkpoint.read,
-        load_result_task,
-        lambda model: segment(task, load_site(site_file), model, []),
-    ):
+    for load in (load_model, Checkpoint.read, load_trained):
         with pytest.raises(FlaresegError, match="is not a flareseg model"):
             load(path)
     assert not marker.exists()

@@ -12,7 +12,7 @@ from flareseg.config.site import check_site_fits, load_site
 from flareseg.errors import SettingsError
 from flareseg.report import load_record, report_facts, summary_table, write_report, write_site_report
 from flareseg.report.folder import report_folder
-from flareseg.report.owner import find_model, load_result_task, model_line, winner_file
+from flareseg.report.owner import find_model, model_line, winner_file
 from flareseg.report.statistics import load_statistics, write_statistics
 
 EXAMPLES = (
@@ -46,9 +46,11 @@ def report(
         return
     if name is None:
         raise SettingsError("--site needs --name.", "Give the site's name, such as --name ct-a.")
-    model = find_model(result)
-    task = load_result_task(model)
-    settings = load_site(site)
-    check_site_fits(settings, task, site)
-    page = write_site_report(task, settings, model, output, name=name)
+    from flareseg.learning.trained import load_trained  # PyTorch, which the other reports do without
+
+    path = find_model(result)
+    trained, settings = load_trained(path), load_site(site)
+    check_site_fits(settings, trained.task, site)
+    with console.status("scoring"):
+        page, _ = write_site_report(trained, settings, output, name=name, model_name=path.name, warn=tell)
     tell(f"Site report: {page}\nIt shows images: keep it at the site.")

@@ -57,12 +57,18 @@ def load_cases(source: DataSource) -> dict[SplitName, list[Case]]:
     return load_listing(source).splits
 
 
-def load_listing(source: DataSource) -> Listing:
-    """As :func:`load_cases`, with what was excluded and left out."""
+def load_listing(source: DataSource, *, to_train: bool = True) -> Listing:
+    """As :func:`load_cases`, with what was excluded and left out.
+
+    Args:
+        source: the ``data`` part of a site.yaml.
+        to_train: refuse a site without training cases.
+    """
     listing = list_cases(source)
     for finding in stopping(listing.findings, leave_out=source.on_bad_case == "leave_out"):
-        raise finding.error()
-    if not listing.splits["training"]:
+        if to_train or finding.kind is not SplitFault.NO_TRAINING:
+            raise finding.error()
+    if to_train and not listing.splits["training"]:
         raise Finding(SplitFault.NO_TRAINING, f"{source.root}: no training cases.").error()
     return listing
 

@@ -9,7 +9,7 @@ from typing import Protocol
 from flareseg.config.site import Site
 from flareseg.config.task import Task
 from flareseg.data.cache import Cache, Volume
-from flareseg.data.case import Case, SplitName
+from flareseg.data.case import SPLITS, Case, SplitName
 from flareseg.data.datalist import load_listing
 from flareseg.data.faults import SplitFault
 from flareseg.data.faults.findings import CaseError, Finding
@@ -55,6 +55,7 @@ class SiteData:
         site: where the data is.
         cache: folder for preprocessed volumes where ``site.cache`` names none.
         warn: takes a line for each case that is left out; it names the file, so it stays at the site.
+        only: prepare these splits alone, any of which may be empty; None for all of a site that trains.
 
     Attributes:
         excluded: number of cases that site.yaml or the datalist excludes.
@@ -76,18 +77,26 @@ class SiteData:
         True
     """
 
-    def __init__(self, task: Task, site: Site, cache: Path, warn: Callable[[str], None] = lambda line: None) -> None:
+    def __init__(
+        self,
+        task: Task,
+        site: Site,
+        cache: Path,
+        warn: Callable[[str], None] = lambda line: None,
+        only: Sequence[SplitName] | None = None,
+    ) -> None:
         self.task = task
         self._warn = warn
         self.site = site
         folder = site.cache or cache
         sweep(folder)
         store = VolumeStore(Cache(folder, task, site), limit=int(site.memory_gib * 2**30))
-        listing = load_listing(site.data)
+        listing = load_listing(site.data, to_train=only is None)
         self.excluded = listing.excluded
         self.left_out = listing.left_out(site.data)
-        cases = {split: self._usable(store, several) for split, several in listing.splits.items()}
-        if not cases["training"]:
+        wanted = SPLITS if only is None else only
+        cases = {split: self._usable(store, listing.splits[split] if split in wanted else []) for split in SPLITS}
+        if only is None and not cases["training"]:
             raise Finding(SplitFault.NO_TRAINING, f"{site.data.root}: every training case has a fault.").error()
         self._volumes = {split: Volumes(store, several) for split, several in cases.items()}
         self._patients = {split: [case.patient or case.name for case in several] for split, several in cases.items()}

@@ -16,6 +16,7 @@ from flareseg.export.card import model_card
 from flareseg.export.script import torch_script
 from flareseg.files import json_bytes
 from flareseg.learning.trained import Trained
+from flareseg.record.bundle_file import BUNDLE_ABOUT, BUNDLE_METADATA, BUNDLE_WEIGHTS
 from flareseg.report.schema import ReportFacts
 
 
@@ -46,10 +47,12 @@ def export_model(model: Trained, facts: ReportFacts | None, folder: Path, form: 
     script = torch_script(model)
     files = {"README.md": model_card(model, facts).encode(), "model.ts": script}
     if form is Format.BUNDLE:
+        about = {key: model.about.get(key) for key in ("name", "rounds_done", "flareseg")}
         files = {
             "docs/README.md": files["README.md"],
             "models/model.ts": script,
-            "configs/metadata.json": json_bytes(metadata(model, facts)),
+            BUNDLE_METADATA: json_bytes(metadata(model, facts)),
+            BUNDLE_ABOUT: json_bytes({**about, "task": model.task.model_dump(mode="json")}),
             "configs/inference.json": json_bytes(inference(model.task)),
         }
     try:
@@ -62,7 +65,7 @@ def export_model(model: Trained, facts: ReportFacts | None, folder: Path, form: 
             if form is Format.BUNDLE:
                 state = {name: value.detach().cpu().contiguous() for name, value in model.network.state_dict().items()}
                 torch.save(state, scratch / "models/model.pt")
-                save_file(state, scratch / "models/model.safetensors", metadata={"task": model.task.name})
+                save_file(state, scratch / BUNDLE_WEIGHTS, metadata={"task": model.task.name})
             scratch.chmod(0o755)
             scratch.rename(folder)
         finally:

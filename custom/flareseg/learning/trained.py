@@ -13,6 +13,7 @@ import flareseg
 from flareseg.config.task import Task
 from flareseg.errors import ErrorCode, FlaresegError
 from flareseg.networks.state import State, build_network, local_names
+from flareseg.record.bundle_file import load_bundle
 from flareseg.record.model_file import load_model
 
 
@@ -32,13 +33,13 @@ class Trained:
 
 
 def load_trained(path: Path) -> Trained:
-    """Read a model file of a job's result; nothing in it is executed.
+    """Read a model file of a job's result, or the folder of a bundle that flareseg exported; nothing is executed.
 
     Raises:
         FlaresegError: the file is no model of flareseg, is encrypted, holds a task of another version, or lacks
             parameters that stay at the sites.
     """
-    state, about = load_model(path)
+    state, about = load_bundle(path) if path.is_dir() else load_model(path)
     task = task_of_model(path, about)
     return Trained(network_of(path, state, task), task, about)
 

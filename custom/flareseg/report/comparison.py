@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from rich.table import Table
 
 from flareseg.report.figures import dot_panel
-from flareseg.report.page import render, write_text
+from flareseg.report.page import render, spread, write_text
 from flareseg.report.schema import ReportFacts
 
 SCORES = ("dice", "lesion_dice", "small_dice", "large_dice")
@@ -112,7 +112,7 @@ class Comparison(BaseModel):
             rows=[
                 (
                     f"{row.modality}, {_WORDS[row.score]}",
-                    [_spread(row.values[job]) for job in self.jobs],
+                    [spread(row.values[job]) for job in self.jobs],
                     [_gain(row.difference(job, base)) for job in others],
                 )
                 for row in self.rows
@@ -121,15 +121,6 @@ class Comparison(BaseModel):
 
     def _panel(self, number: int, row: Row) -> Markup:
         return dot_panel(f"{row.modality}, {_WORDS[row.score]}", row.values, key=f"score{number}", y_limits=(0.0, 1.0))
-
-
-def _spread(values: Sequence[float | None]) -> str:
-    """Mean, standard deviation over the seeds, and how many of them have a value."""
-    known = [value for value in values if value is not None]
-    if not known:
-        return "–"
-    spread = f" ± {stdev(known):.3f}" if len(known) > 1 else ""
-    return f"{mean(known):.3f}{spread} (n = {len(known)})"
 
 
 def _number(value: float | None) -> str:

@@ -9,22 +9,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flareseg.config.site import SITE_FILE, load_site
-from flareseg.config.task import Task
 from flareseg.data.datalist import load_cases
 from flareseg.errors import FlaresegError, SettingsError
 from flareseg.files import sha256_of
+from flareseg.record.bundle_file import is_bundle
 from flareseg.record.run import RunRecord
 from flareseg.report.facts import load_record
 from flareseg.report.site import write_site_report
 
 
 def find_model(result: Path) -> Path:
-    """Find the winning model of a downloaded result; a model file stands for itself.
+    """Find the winning model of a downloaded result; a model file, and the folder of a bundle, stand for themselves.
 
     Raises:
         SettingsError: there is no model there.
     """
-    if result.is_file():
+    if result.is_file() or is_bundle(result):
         return result
     record = load_record(result)
     if record.evaluation.winner is None:
@@ -54,19 +54,6 @@ def model_line(result: Path) -> str:
     except SettingsError:
         return ""
     return f"Model:  {model} (SHA-256 {sha256_of(model)}); see docs/model.md"
-
-
-def load_result_task(model: Path) -> Task:
-    """Read the task that a model was trained for from the model's own file.
-
-    Raises:
-        FlaresegError: the file is not a model of flareseg, or holds a task of another version.
-    """
-    # PyTorch, which other commands do without
-    from flareseg.learning.trained import task_of_model
-    from flareseg.record.model_file import load_model
-
-    return task_of_model(model, load_model(model)[1])
 
 
 def write_owner_pages(
@@ -126,4 +113,6 @@ def _write_page(record: RunRecord, result: Path, kit: Path, folder: Path, name: 
     model = _model_of(record, result, kit)
     site = load_site(kit / "local" / SITE_FILE)
     with_cache = site if site.cache else site.model_copy(update={"cache": kit / "cache"})
-    return write_site_report(load_result_task(model), with_cache, model, folder, name=name)
+    from flareseg.learning.trained import load_trained  # PyTorch, which other commands do without
+
+    return write_site_report(load_trained(model), with_cache, folder, name=name, model_name=model.name)[0]

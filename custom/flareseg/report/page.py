@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -20,7 +21,9 @@ def render(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(dice=dice, seconds=seconds, megabytes=megabytes, names=names, number=number)
+    environment.filters.update(
+        dice=dice, spread=spread, seconds=seconds, megabytes=megabytes, names=names, number=number
+    )
     return environment.get_template(template).render(**values)
 
 
@@ -34,6 +37,19 @@ def write_text(path: Path, text: str) -> None:
 def dice(value: float | None) -> str:
     """Three decimals, or a dash where nothing was scored."""
     return "–" if value is None else f"{value:.3f}"
+
+
+def spread(values: Iterable[float | None]) -> str:
+    """Mean, standard deviation, and how many values are known; a dash where none is.
+
+    >>> spread([0.5, None, 0.7]), spread([0.5]), spread([])
+    ('0.600 ± 0.141 (n = 2)', '0.500 (n = 1)', '–')
+    """
+    known = [value for value in values if value is not None]
+    if not known:
+        return "–"
+    deviation = f" ± {stdev(known):.3f}" if len(known) > 1 else ""
+    return f"{mean(known):.3f}{deviation} (n = {len(known)})"
 
 
 def seconds(value: float | None) -> str:

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from flareseg.augmentations.gin import GIN
-from flareseg.config.site import Site
 from flareseg.config.task import Task
-from flareseg.data.cache import Cache, Volume
-from flareseg.data.case import Case, SplitName
-from flareseg.data.datalist import load_cases
-from flareseg.errors import DataError, ErrorCode
-from flareseg.learning.metrics import dice_per_label
+from flareseg.learning.evaluation import ScoredCase, SiteScores
 from flareseg.learning.predict import predict_logits
 from flareseg.learning.seeding import generator
-from flareseg.learning.trained import network_of
-from flareseg.record.model_file import load_model
+from flareseg.learning.trained import Trained
 from flareseg.report.overlays import informative_slices
 
 
@@ -31,6 +23,7 @@ class Segmented:
 
     Attributes:
         name: of the case; it stays at the site.
+        role: why it is drawn: worst, median, best.
         image: float32 (C, X, Y, Z) in [0, 1].
         truth: bool (L, X, Y, Z).
         prediction: bool (L, X, Y, Z).
@@ -40,6 +33,7 @@ class Segmented:
     """
 
     name: str
+    role: str
     image: np.ndarray
     truth: np.ndarray
     prediction: np.ndarray
@@ -48,58 +42,42 @@ class Segmented:
     slices: list[int]
 
 
-def chosen_cases(site: Site, count: int) -> tuple[SplitName, list[Case], int]:
-    """The first cases of the testing split, or of the validation split where there is no testing.
-
-    Returns:
-        The split, the cases, and how many the split has in all.
-
-    Raises:
-        DataError: the site has neither testing nor validation cases.
-    """
-    splits = load_cases(site.data)
-    for split in ("testing", "validation"):
-        if cases := splits[split]:
-            return split, cases[:count], len(cases)
-    raise DataError(
-        f"{site.data.root}: no testing and no validation cases to show.",
-        "Hold some out in the datalist, or by data.split in site.yaml.",
-        code=ErrorCode.NO_DATA,
-    )
-
-
 @torch.no_grad()
-def segment(task: Task, site: Site, model: Path, cases: Sequence[Case]) -> list[Segmented]:
-    """Apply a model to some cases of a site.
+def segment(model: Trained, evaluation: SiteScores, item: ScoredCase, role: str) -> Segmented:
+    """Apply a model to a scored case once more, to draw it.
 
-    Raises:
-        DataError: a case cannot be used.
-        FlaresegError: the model file cannot be used, is encrypted or of another task, or the task has local parameters.
+    Args:
+        model: the network and its task; the network's device is used.
+        evaluation: gives the volume.
+        item: one of its cases.
+        role: why the case is drawn.
     """
-    network = network_of(model, load_model(model)[0], task)
-    cuda = torch.cuda.is_available() and site.device != "cpu"
-    network.to("cuda" if cuda else "cpu")
-    annotated = [index for index, label in enumerate(task.labels) if site.labels[label] is not None]
-    with tempfile.TemporaryDirectory(prefix="flareseg-report-") as scratch:
-        store = Cache(site.cache or Path(scratch), task, site)
-        return [_segment(case, store.load(case), network, task, annotated) for case in cases]
-
-
-def _segment(case: Case, volume: Volume, network: torch.nn.Module, task: Task, annotated: list[int]) -> Segmented:
+    volume = evaluation.volume(item)
+    annotated = evaluation.data.annotated
     image = np.array(volume.image, order="C")
-    logits = predict_logits(network, image, task)
-    prediction = logits[annotated] > 0
-    truth = torch.from_numpy(np.array(volume.label[annotated])).bool()
-    dice = dice_per_label(prediction, truth).tolist()
+    prediction = (predict_logits(model.network, image, model.task)[annotated] > 0).numpy()
+    truth = np.array(volume.label[annotated], dtype=bool, order="C")
+    dice = [item.scores.dice[label] for label in evaluation.labels]
     return Segmented(
-        name=case.name,
+        name=item.case.name,
+        role=role,
         image=image,
-        truth=truth.numpy(),
-        prediction=prediction.numpy(),
+        truth=truth,
+        prediction=prediction,
         spacing=volume.spacing,
-        dice=[None if np.isnan(value) else value for value in dice],
-        slices=informative_slices(truth.numpy(), prediction.numpy()),
+        dice=[None if math.isnan(value) else value for value in dice],
+        slices=informative_slices(truth, prediction),
     )
+
+
+def worst_median_best(evaluation: SiteScores) -> list[tuple[str, ScoredCase]]:
+    """Choose up to three cases by their mean Dice, each with what it is; any case where none could be scored."""
+    ranked = evaluation.ranked
+    if len(ranked) < 2:
+        return [("only", item) for item in ranked] or [("not scored", evaluation.cases[0])]
+    chosen = {0: "worst", (len(ranked) - 1) // 2: "median", len(ranked) - 1: "best"}
+    chosen[0] = "worst"  # of two cases the lower middle one is the worst
+    return [(role, ranked[place]) for place, role in chosen.items()]
 
 
 def gin_samples(item: Segmented, settings: GIN, task: Task, site: str, count: int) -> list[np.ndarray]:

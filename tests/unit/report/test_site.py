@@ -9,9 +9,9 @@ import pytest
 
 from flareseg.config.site import Site
 from flareseg.config.task import Task
-from flareseg.errors import FlaresegError
-from flareseg.networks.state import initial_state
-from flareseg.record.model_file import save_model, to_numpy
+from flareseg.data.case import SPLITS
+from flareseg.learning.trained import Trained
+from flareseg.networks.state import build_network, initial_state
 from flareseg.report.overlays import informative_slices
 from flareseg.report.site import write_site_report
 
@@ -45,35 +45,44 @@ def site(tmp_path: Path) -> Site:
     return Site.model_validate({"modality": "MR", "data": data, "labels": {"liver": 1, "lesion": None}})
 
 
-def model_of(task: Task, folder: Path) -> Path:
-    path = folder / "model.pt"
-    save_model(path, to_numpy(initial_state(task)), {})
-    return path
+def model_of(task: Task) -> Trained:
+    network = build_network(task)
+    network.load_state_dict(initial_state(task))
+    return Trained(network.eval(), task, {})
 
 
 @pytest.mark.parametrize("patch", [[16, 16], [16, 16, 16]])
 def test_page_of_a_site(site: Site, tmp_path: Path, patch: list[int]) -> None:
-    task = settings(patch)
-    page = write_site_report(task, site, model_of(task, tmp_path), tmp_path / "out", cases=1, name="mr-a")
+    page, evaluation = write_site_report(
+        model_of(settings(patch)), site, tmp_path / "out", name="mr-a", model_name="best.pt", splits=SPLITS
+    )
     text = page.read_text(encoding="utf-8")
     assert page == tmp_path / "out/mr-a.html"
     assert "Keep this page at the site." in text
     assert "Not annotated here, so not shown: lesion." in text
     assert all(source.startswith("data:image/png;base64,") for source in re.findall(r'src="([^"]*)', text))
-    assert text.count("GIN sample ") == 4
+    assert text.count("GIN sample ") == 8
     assert "http" not in text
+    assert "Volumes of the training split are among them" in text
+    ranked = evaluation.ranked
+    assert len(ranked) == len(evaluation.cases) == 6
+    headings = re.findall(r"<h3>(\w+): (\d)</h3>", text)
+    assert headings == [
+        ("Worst", ranked[0].case.name),
+        ("Median", ranked[2].case.name),
+        ("Best", ranked[5].case.name),
+    ]
+    assert re.findall(r"\(n = (\d)\)", text) == ["6"]
 
 
-def test_a_task_without_gin_says_so(site: Site, tmp_path: Path) -> None:
-    task = settings([16, 16], gin=False)
-    page = write_site_report(task, site, model_of(task, tmp_path), tmp_path, cases=1, name="mr-a")
-    assert "This task trains without GIN." in page.read_text(encoding="utf-8")
-
-
-def test_a_model_of_another_task_is_refused(site: Site, tmp_path: Path) -> None:
-    model = model_of(settings([16, 16, 16]), tmp_path)
-    with pytest.raises(FlaresegError, match=r"model\.pt: its weights are not those of the network of task toy"):
-        write_site_report(settings([16, 16]), site, model, tmp_path, name="mr-a")
+def test_held_out_volumes_are_shown_if_nobody_asks_for_others(site: Site, tmp_path: Path) -> None:
+    model = model_of(settings([16, 16], gin=False))
+    page, evaluation = write_site_report(model, site, tmp_path, name="mr-a", model_name="best.pt")
+    text = page.read_text(encoding="utf-8")
+    assert evaluation.splits == ("testing",)
+    assert "1 testing volume. A federation does not train on them." in text
+    assert re.findall(r"<h3>(\w+): ", text) == ["Only"]
+    assert "This task trains without GIN." in text
 
 
 def test_informative_slices_show_the_rare_label_first() -> None:
