@@ -18,7 +18,7 @@ COMMANDS = {
     "experiment": "Run arms by data by seeds, each a small file of results, and report their differences.",
     "predict": "Segment images with a trained model: label maps, volumes, and a sign of quality.",
     "evaluate": "Score a model on a site's labelled images: numbers to hand on, a page and a table that stay.",
-    "export": "Write a model as MONAI bundle or TorchScript, with a card; both run without flareseg.",
+    "export": "Write a model as MONAI bundle, TorchScript or ONNX, with a card; all run without flareseg.",
     "report": "Write the report of a run or of federated statistics; with --site overlays and GIN samples of a site.",
     "settings": "List every key of task.yaml or site.yaml with its default and meaning.",
 }

@@ -25,9 +25,11 @@ def export(
         Path, typer.Argument(help="Downloaded result of a job (its winner, with scores) or a model file.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="A folder that does not exist yet.")],
-    form: Annotated[Literal["bundle", "torchscript"], typer.Option("--format", help="What to write.")] = "bundle",
+    form: Annotated[
+        Literal["bundle", "torchscript", "onnx"], typer.Option("--format", help="What to write.")
+    ] = "bundle",
 ) -> None:
-    """Write a model as MONAI bundle or TorchScript, with a card; both run without flareseg."""
+    """Write a model as MONAI bundle, TorchScript or ONNX, with a card; all run without flareseg."""
     path = find_model(result)
     facts: ReportFacts | None = report_facts(load_record(result)) if result.is_dir() else None
     from flareseg.export.run import Format, export_model  # PyTorch

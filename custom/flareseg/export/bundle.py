@@ -28,7 +28,6 @@ def metadata(model: Trained, facts: ReportFacts | None) -> dict[str, Any]:
         "pytorch_version": torch.__version__.partition("+")[0],
         "numpy_version": np.__version__,
         "required_packages_version": {"nibabel": "5.2.0"},
-        "optional_packages_version": {},
         "supported_apps": {},
         "name": task.name,
         "task": f"Segmentation of {', '.join(task.labels)}",

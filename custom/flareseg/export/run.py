@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from flareseg.errors import SettingsError
 from flareseg.export.bundle import inference, metadata
 from flareseg.export.card import model_card
+from flareseg.export.onnx_file import onnx_graph
 from flareseg.export.script import torch_script
 from flareseg.files import json_bytes
 from flareseg.learning.trained import Trained
@@ -25,6 +26,7 @@ class Format(str, Enum):
 
     BUNDLE = "bundle"
     TORCHSCRIPT = "torchscript"
+    ONNX = "onnx"
 
 
 def export_model(model: Trained, facts: ReportFacts | None, folder: Path, form: Format) -> None:
@@ -34,23 +36,24 @@ def export_model(model: Trained, facts: ReportFacts | None, folder: Path, form: 
         model: the network and its task.
         facts: of its run, where the result is at hand: scores and the number of sites.
         folder: a folder that does not exist yet.
-        form: ``bundle`` for MONAI (TorchScript and safetensors in it), ``torchscript`` for the network and the card.
+        form: ``bundle`` for MONAI (TorchScript and safetensors in it), ``torchscript`` or ``onnx`` for the network and
+            the card.
 
     Raises:
-        SettingsError: the folder exists, or cannot be written.
-        FlaresegError: the network cannot be written as TorchScript.
+        SettingsError: the folder exists, or cannot be written, or the form needs a package that is not installed.
+        FlaresegError: the network cannot be written in this form.
     """
     if folder.exists():
         raise SettingsError(f"{folder}: exists already.", "Choose a new folder.")
     if form is Format.BUNDLE and model.task.in_channels != 1:
         raise SettingsError("A bundle reads NIfTI, and this model takes RGB frames.", "Give --format torchscript.")
-    script = torch_script(model)
-    files = {"README.md": model_card(model, facts).encode(), "model.ts": script}
+    name, write = ("model.onnx", onnx_graph) if form is Format.ONNX else ("model.ts", torch_script)
+    files = {"README.md": model_card(model, facts).encode(), name: write(model)}
     if form is Format.BUNDLE:
         about = {key: model.about.get(key) for key in ("name", "rounds_done", "flareseg")}
         files = {
             "docs/README.md": files["README.md"],
-            "models/model.ts": script,
+            "models/model.ts": files[name],
             BUNDLE_METADATA: json_bytes(metadata(model, facts)),
             BUNDLE_ABOUT: json_bytes({**about, "task": model.task.model_dump(mode="json")}),
             "configs/inference.json": json_bytes(inference(model.task)),
