@@ -68,7 +68,11 @@ def test_a_run_ends_with_a_report_and_nothing_left(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("moment", "number"),
-    [("while it starts", signal.SIGINT), ("in a round", signal.SIGINT), ("in a round", signal.SIGHUP)],
+    [
+        ("while it starts", signal.SIGINT),
+        pytest.param("in a round", signal.SIGINT, marks=pytest.mark.slow),  # between the other two, a minute and a half
+        ("in a round", signal.SIGHUP),
+    ],
     ids=["Ctrl-C while it starts", "Ctrl-C in a round", "the terminal closes"],
 )
 def test_an_interruption_stops_everything(tmp_path: Path, moment: str, number: signal.Signals) -> None:

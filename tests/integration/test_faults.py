@@ -37,8 +37,8 @@ def _cut(folder: Path) -> None:
     ("spoil", "code", "file"),
     [
         (_empty, "NO_DATA", "images/*.nii.gz"),
-        (_misshapen, "SHAPE_MISMATCH", "labels/case-3.nii.gz"),
-        (_cut, "UNREADABLE_IMAGE", "images/case-3.nii.gz"),
+        pytest.param(_misshapen, "SHAPE_MISMATCH", "labels/case-3.nii.gz", marks=pytest.mark.slow),
+        pytest.param(_cut, "UNREADABLE_IMAGE", "images/case-3.nii.gz", marks=pytest.mark.slow),
     ],
     ids=["empty folder", "label of another shape", "image cut short"],
 )
