@@ -191,9 +191,10 @@ def test_a_kit_without_the_boundary_does_not_start(secure: SecureFederation) -> 
     assert "created backbone" not in intruder.output  # no cell was made
 
 
-def test_the_signature_notices_a_boundary_that_was_taken_out(secure: SecureFederation) -> None:
-    intruder = Intruder(secure, "changed")
-    edit(intruder.startup / "fed_client.json", "cell_boundary.CellBoundary", "guard.ComponentGuard")
+def test_the_signature_notices_a_boundary_that_was_widened(secure: SecureFederation) -> None:
+    """One that was taken out is noticed earlier, by what asks for it (the test before)."""
+    intruder = Intruder(secure, "widened")
+    edit(intruder.startup / "fed_client.json", '"parents": {}', '"parents": {"hospital-a": "hospital-c"}')
     try:
         intruder.start()
         eventually(lambda: "files are not secure content" in intruder.output, "refused: a changed file")
